@@ -1,0 +1,144 @@
+"""What a battle, its turns and a batch's figures are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Speaker = Literal["agent", "persona"]
+EndReason = Literal["turn_limit", "goal_reached", "walk_away", "stall", "repetition"]
+BattleStatus = Literal["pending", "running", "scored", "unscored", "failed", "cancelled"]
+OutcomeKind = Literal["deal", "no_deal"]
+
+# What a side said is stored up to this many bytes; prompts keep less (see conversation).
+STORED_TURN_BYTES = 64 * 1024
+
+
+class Record(BaseModel):
+    """A frozen record that goes to and from JSON; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Turn(Record):
+    """One thing that one side said. `index` counts from 0 over both sides."""
+
+    index: int = Field(ge=0)
+    speaker: Speaker
+    text: str
+    truncated: bool = Field(False, description="Whether text beyond the stored size was cut.")
+    cost_usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: float = 0.0
+
+
+class SubScore(Record):
+    """One line of the rubric, 0 to 100. `evidence` is a quote from the turn if `evidence_ok`."""
+
+    name: str
+    score: float = Field(ge=0, le=100)
+    turn: int | None = Field(None, description="Index of the turn that shows it.")
+    evidence: str = ""
+    evidence_ok: bool = Field(False, description="Whether the evidence occurs in that turn.")
+
+
+class Outcome(Record):
+    """What a price negotiation came to, computed and not judged.
+
+    Args:
+        agreed_price: None without a deal.
+        agent_utility: The agent's share of the span between both targets, 0 to 1.
+        persona_utility: The persona's share; both are 0 without a deal.
+        score: 100 times `agent_utility`.
+    """
+
+    kind: OutcomeKind
+    agreed_price: float | None
+    agent_utility: float = Field(ge=0, le=1)
+    persona_utility: float = Field(ge=0, le=1)
+    score: float = Field(ge=0, le=100)
+
+
+class Battle(Record):
+    """One conversation of agent and persona with what became of it.
+
+    Args:
+        agent_version: The candidate or checkpoint whose prompts played the agent.
+        score: 0 to 100; None unless `scored`. Never 0 for want of a verdict.
+        fidelity: How well the persona stayed in character, 0 to 1; None when not judged.
+        spoiled: The persona broke character; such a battle is left out of means and ratings.
+        confirms: The battle that this one re-runs with another seed, to confirm it.
+        referee_spread: Distance of the two referees' scores, when a second one judged.
+    """
+
+    id: str
+    batch_id: str
+    workflow_id: str = "negotiation"
+    persona_id: str
+    scenario_id: str | None = None
+    position: int = 0
+    status: BattleStatus = "pending"
+    score: float | None = Field(None, ge=0, le=100)
+    sub_scores: tuple[SubScore, ...] = ()
+    rationale: str = ""
+    outcome: Outcome | None = None
+    ended_by: EndReason | None = None
+    spoiled: bool = False
+    fidelity: float | None = Field(None, ge=0, le=1)
+    referee_spread: float | None = None
+    cost_usd: float = 0.0
+    error: str | None = None
+    turns: tuple[Turn, ...] = ()
+    simulated: bool = False
+    seed: int = 0
+    agent_version: str = "c0"
+    confirms: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def rated(self) -> bool:
+        """Whether the battle counts in means and ratings."""
+        return self.status == "scored" and self.score is not None and not self.spoiled
+
+    def brief(self) -> dict[str, Any]:
+        """The battle's line in a batch's answer."""
+        return {
+            "id": self.id,
+            "persona_id": self.persona_id,
+            "status": self.status,
+            "score": self.score,
+            "ended_by": self.ended_by,
+            "cost_usd": self.cost_usd,
+        }
+
+
+class BatchMetrics(Record):
+    """A batch's figures. `average_score` is None when no battle could be rated."""
+
+    battles_completed: int
+    average_score: float | None
+    total_cost: float
+    breakthroughs: int
+    errors: int
+
+
+def batch_metrics(battles: Iterable[Battle], breakthroughs: int = 0) -> BatchMetrics:
+    """Sum up a batch.
+
+    Completed are battles whose conversation ended, scored or not. The mean is over rated
+    battles only; the cost is over all, because failed and cancelled calls cost money too.
+    """
+    held = list(battles)
+    scores = [b.score for b in held if b.rated and b.score is not None]
+    return BatchMetrics(
+        battles_completed=sum(b.status in ("scored", "unscored") for b in held),
+        average_score=sum(scores) / len(scores) if scores else None,
+        total_cost=sum(b.cost_usd for b in held),
+        breakthroughs=breakthroughs,
+        errors=sum(b.status == "failed" for b in held),
+    )
