@@ -1,0 +1,115 @@
+"""What a run, an event and a kill-switch state are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+RunKind = Literal["train", "battle", "scout"]
+RunStatus = Literal["pending", "running", "completed", "stopped", "cancelled", "failed"]
+Node = Literal["agentensor_trainer", "battle_batch"]
+
+FINISHED: frozenset[str] = frozenset({"completed", "stopped", "cancelled", "failed"})
+
+# A process bumps its runs' heartbeat this often; one that is silent for longer is taken for dead.
+HEARTBEAT_SECONDS = 2.0
+DEAD_AFTER_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, battle batch or scout run.
+
+    Args:
+        status: `stopped` is an end by budget, kill-switch or time limit; `stopped_by` says which.
+        request: The request as it was accepted, secrets taken out.
+        metrics: Live figures; `result` is there when it ended.
+        owner: The process that works on it, `host:pid:token`; None when nobody does.
+    """
+
+    id: str
+    kind: RunKind
+    workflow_id: str
+    status: RunStatus
+    request: dict[str, Any]
+    random_state: dict[str, Any]
+    metrics: dict[str, Any]
+    simulated: bool
+    created_at: datetime
+    last_seq: int = 0
+    stopped_by: str | None = None
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    flow_run_id: str | None = None
+    owner: str | None = None
+    heartbeat_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a run's append-only log; `seq` counts from 1 without gaps."""
+
+    run_id: str
+    seq: int
+    node: Node
+    event: str
+    payload: dict[str, Any]
+    created_at: datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form in which readers get it."""
+        return {
+            "seq": self.seq,
+            "node": self.node,
+            "event": self.event,
+            "payload": self.payload,
+            "created_at": self.created_at.isoformat(),
+        }
+
+
+@dataclass(frozen=True)
+class KillSwitch:
+    """Whether paid work is stopped, by whom, why and since when."""
+
+    active: bool
+    reason: str = ""
+    by: str = ""
+    since: datetime | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        since = self.since.isoformat() if self.since else None
+        return {"active": self.active, "reason": self.reason, "by": self.by, "since": since}
+
+
+@dataclass(frozen=True)
+class BudgetState:
+    """One budget: `spent + reserved` never passes `limit`. All in picodollars."""
+
+    name: str
+    limit_pico: int
+    spent_pico: int
+    reserved_pico: int
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to append.
+
+    Args:
+        key: Unique in its run; an event whose key is there already is not appended again, so a
+            resumed run does not repeat itself.
+    """
+
+    node: Node
+    event: str
+    payload: dict[str, Any] = field(default_factory=dict[str, Any])
+    key: str | None = None

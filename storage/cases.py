@@ -1,0 +1,98 @@
+"""Case results: one row per run, candidate, case and repeat."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select
+from sqlalchemy.orm import Session
+
+from cornerman.domain.cases import Case, CaseError, CaseResult, Score
+from cornerman.domain.money import pico_to_usd, usd_to_pico
+from storage.clock import now
+from storage.tables import case_results as table
+
+
+def create_case_result(session: Session, run_id: str, result: CaseResult) -> bool:
+    """Store a finished case; False when this case of this candidate is stored already."""
+    there = select(table.c.case_id).where(
+        table.c.run_id == run_id,
+        table.c.candidate_id == result.candidate_id,
+        table.c.case_id == result.case.id,
+        table.c.repeat == result.repeat,
+    )
+    if session.execute(there).first() is not None:
+        return False
+    session.execute(
+        insert(table).values(
+            run_id=run_id,
+            candidate_id=result.candidate_id,
+            case_id=result.case.id,
+            repeat=result.repeat,
+            case_index=result.case.index,
+            split=result.split,
+            epoch=result.epoch,
+            status=result.status,
+            inputs=result.case.inputs,
+            expected_output=result.case.expected_output,
+            output=result.output,
+            evaluations={name: score.as_dict() for name, score in result.evaluations.items()},
+            score=result.score,
+            error=None if result.error is None else asdict(result.error),
+            duration_ms=result.duration_ms,
+            cost_pico=usd_to_pico(result.cost_usd),
+            model_calls=result.model_calls,
+            attempts=result.attempts,
+            created_at=now(),
+        )
+    )
+    return True
+
+
+def _record(row: Row[Any]) -> CaseResult:
+    return CaseResult(
+        case=Case(
+            id=row.case_id,
+            index=row.case_index,
+            inputs=row.inputs or {},
+            expected_output=row.expected_output,
+        ),
+        candidate_id=row.candidate_id,
+        split=row.split,
+        epoch=row.epoch,
+        status=row.status,
+        score=row.score,
+        output=row.output,
+        evaluations={
+            name: Score(value["score"], value["reason"]) for name, value in row.evaluations.items()
+        },
+        error=None if row.error is None else CaseError(**row.error),
+        duration_ms=row.duration_ms,
+        cost_usd=pico_to_usd(row.cost_pico),
+        model_calls=row.model_calls,
+        attempts=row.attempts,
+        repeat=row.repeat,
+    )
+
+
+def read_case_results(
+    session: Session, run_id: str, *, candidate_id: str | None = None
+) -> list[CaseResult]:
+    """Stored results of a run, or of one candidate in it, in the order of the dataset."""
+    query = select(table).where(table.c.run_id == run_id)
+    if candidate_id is not None:
+        query = query.where(table.c.candidate_id == candidate_id)
+    query = query.order_by(table.c.candidate_id, table.c.case_index, table.c.repeat)
+    return [_record(row) for row in session.execute(query)]
+
+
+def count_case_statuses(session: Session, run_id: str) -> dict[str, int]:
+    """How many case results of a run are `scored`, `timed_out`, `errored`."""
+    query = (
+        select(table.c.status, func.count())
+        .where(table.c.run_id == run_id)
+        .group_by(table.c.status)
+    )
+    counts = {"scored": 0, "timed_out": 0, "errored": 0}
+    return counts | {row[0]: row[1] for row in session.execute(query)}

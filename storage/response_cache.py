@@ -1,0 +1,21 @@
+"""Answers of identical calls at temperature 0, kept only for runs that ask for it."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from storage.clock import now
+from storage.tables import response_cache
+
+
+def read_cached_answer(session: Session, key: str) -> str | None:
+    """The stored answer; None when there is none."""
+    query = select(response_cache.c.answer).where(response_cache.c.key == key)
+    return session.execute(query).scalar_one_or_none()
+
+
+def create_cached_answer(session: Session, key: str, answer: str) -> None:
+    """Store an answer; the first one stored stands."""
+    if read_cached_answer(session, key) is None:
+        session.execute(insert(response_cache).values(key=key, answer=answer, created_at=now()))

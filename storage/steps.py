@@ -1,0 +1,34 @@
+"""Steps: results of work that must not be done twice, such as an optimizer's rewrite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from storage.clock import now
+from storage.tables import run_steps
+
+
+def read_step(session: Session, run_id: str, key: str) -> dict[str, Any] | None:
+    """The step's stored result; None when it has not been done."""
+    query = select(run_steps.c.result).where(run_steps.c.run_id == run_id, run_steps.c.key == key)
+    return session.execute(query).scalar_one_or_none()
+
+
+def read_steps(session: Session, run_id: str) -> dict[str, dict[str, Any]]:
+    """All stored results of a run, by key."""
+    query = select(run_steps.c.key, run_steps.c.result).where(run_steps.c.run_id == run_id)
+    return {row.key: row.result for row in session.execute(query)}
+
+
+def create_step(session: Session, run_id: str, key: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Store a step's result; the first one stored stands and is returned."""
+    existing = read_step(session, run_id, key)
+    if existing is not None:
+        return existing
+    session.execute(
+        insert(run_steps).values(run_id=run_id, key=key, result=result, created_at=now())
+    )
+    return result
