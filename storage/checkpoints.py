@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint, becomes_best
 from storage.clock import now
+from storage.rows import as_dict
 from storage.tables import agentensor_checkpoints as table
 from storage.tables import best_moves
 from storage.types import Flag
 
 
 def _record(row: Row[Any]) -> Checkpoint:
-    values = row._asdict()
+    values = as_dict(row)
     return Checkpoint(
         id=values["id"],
         workflow_id=values["workflow_id"],
@@ -80,7 +81,7 @@ def read_checkpoints(
     # the top, so they are picked while reading rather than by a query per dialect.
     found = list[Checkpoint]()
     for row in session.execute(query):
-        if row._asdict()["metadata"].get("run_id") == run_id:
+        if as_dict(row)["metadata"].get("run_id") == run_id:
             found.append(_record(row))
         if len(found) == limit:
             break
@@ -164,4 +165,4 @@ def read_best_moves(session: Session, workflow_id: str) -> list[dict[str, Any]]:
     query = (
         select(best_moves).where(best_moves.c.workflow_id == workflow_id).order_by(best_moves.c.id)
     )
-    return [row._asdict() for row in session.execute(query)]
+    return [as_dict(row) for row in session.execute(query)]

@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 from cornerman.domain.errors import ConflictError, NotFoundError
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, Run, RunKind, RunStatus
 from storage.clock import now
+from storage.rows import as_dict
 from storage.tables import runs
 
+
 def _record(row: Row[Any]) -> Run:
-    return Run(**row._asdict())
+    return Run(**as_dict(row))
 
 
 def create_run(
