@@ -10,9 +10,12 @@ import re
 
 from cornerman.domain.prices import parse_prices
 
+_READ_CHARS = 8_000
+_CLAUSE_CHARS = 600
+_SPACES = re.compile(r"[^\S\n]+")
 # A speaker may turn at "but": what follows can take back what stood before it.
 _CLAUSE_END = re.compile(
-    r"(?<=[.!?;])\s+|\s*\n+\s*|\s+[-–—]+\s+|\s*—\s*|,?\s+(?=(?:but|however|though|yet)\b)",
+    r"(?<=[.!?;])\s+|\n+|\s+[-–—]+\s+|\s?—\s?|,?\s+(?=(?:but|however|though|yet)\b)",
     re.IGNORECASE,
 )
 _FAREWELL = re.compile(r",?\s*(?:just |please )?let me know (?:if|when|what|how)\b[^.!?\n]*", re.I)
@@ -54,7 +57,8 @@ _ACCEPTING = re.compile(
     r"|agreed(?=\s*(?:$|[.!,:]|at\b|on\b|to\b|then))|accepted\b|sold(?=\s*(?:$|[.!,]|at\b|for\b)))"
     r"|\b(?:you(?:'ve| have)? got (?:yourself )?a deal|you have (?:yourself )?a deal"
     r"|we(?:'ve| have) (?:got )?a deal|it's a deal|consider it sold"
-    r"|i(?:'ll| will|'d (?:be happy|like) to| can| am happy to|'m happy to| do)? ?(?:gladly |happily )?"
+    r"|i(?:'ll| will|'d (?:be happy|like) to| can| am happy to|'m happy to| do)? ?"
+    r"(?:gladly |happily )?"
     r"(?:accept|agree to|take you up on)\b"
     r"|i(?:'ll| will) take (?:it|that|your offer|the deal|them)\b"
     r"|let's (?:do it|do that|shake|close (?:it|this|the deal))\b"
@@ -100,9 +104,12 @@ _PROPOSAL = re.compile(
 
 def clauses(text: str) -> list[str]:
     """Cut a text into the clauses that agree or refuse on their own."""
+    # A megabyte of "if if if" must not keep the patterns busy: what is far down counts no more.
+    plain = _SPACES.sub(" ", text[:_READ_CHARS])
     # A typographic apostrophe would hide "can't" from the patterns; stars are only emphasis.
-    plain = _FAREWELL.sub("", text.replace("’", "'").replace("*", ""))
-    return [part.strip() for part in _CLAUSE_END.split(plain) if part and part.strip()]
+    plain = _FAREWELL.sub("", plain.replace("’", "'").replace("*", ""))
+    parts = (part.strip()[:_CLAUSE_CHARS] for part in _CLAUSE_END.split(plain) if part)
+    return [part for part in parts if part]
 
 
 def clause_prices(clause: str) -> set[float]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?(?!\d)|\d+(?:\.\d{1,2})?(?![\d,.]*\d)"
+_NUMBER = r"\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,2})?(?!\d)|\d{1,12}(?:\.\d{1,2})?(?![\d,.]{0,20}\d)"
 # 1.200,50 is read the continental way only beside a euro sign.
-_EURO_NUMBER = r"\d{1,3}(?:\.\d{3})+(?:,\d{1,2})?(?!\d)|\d+,\d{1,2}(?!\d)"
+_EURO_NUMBER = r"\d{1,3}(?:\.\d{3}){1,4}(?:,\d{1,2})?(?!\d)|\d{1,12},\d{1,2}(?!\d)"
 _PRICE = re.compile(
     rf"""
     €\s?(?P<continental>{_EURO_NUMBER})

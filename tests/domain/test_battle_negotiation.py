@@ -1,5 +1,7 @@
 """Prices, agreements and what they are worth."""
 
+import time
+
 import pytest
 
 from cornerman.domain.battles import Turn
@@ -180,3 +182,14 @@ def test_no_deal_is_worth_nothing_to_both():
 def test_equal_targets_split_evenly_at_the_target():
     targets = PriceTargets(buyer_target=50, seller_target=50)
     assert [negotiation_outcome(targets, p).agent_utility for p in (49, 50, 51)] == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["if ", " ", "\n", "9", "$1", "$1,", "deal ", "let me know ", "no ", "but ", "— ", "1,000"],
+)
+def test_a_flood_of_text_does_not_hold_up_the_search(unit: str):
+    flood = unit * (64_000 // len(unit))
+    started = time.perf_counter()
+    agreed_price(said("a: I can do $50.", f"p: {flood}", f"a: ${flood}", f"p: if{flood}"))
+    assert time.perf_counter() - started < 2
