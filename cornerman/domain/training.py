@@ -1,0 +1,234 @@
+"""What a training run is asked to do: the request, its limits and its defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cornerman.domain.candidates import Prompt, Prompts
+from cornerman.domain.dataset_options import DatasetOptions, Options
+from cornerman.domain.entrypoints import BUILTIN_EVALUATORS, syntax_fault
+from cornerman.domain.json_values import (
+    FiniteNumber,
+    JsonObject,
+    WholeNumber,
+    json_fault,
+    problem,
+    shown,
+)
+from cornerman.domain.optimizer_options import OptimizerOptions
+
+WORKFLOW_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+
+def _check_prompts(prompts: Prompts) -> Prompts:
+    for name, prompt in prompts.items():
+        if not name.strip():
+            raise problem("a prompt's name must not be empty")
+        fault = json_fault(prompt.model_dump())
+        if fault:
+            raise problem(f"at {name}.{fault[0]}: {fault[1]}")
+    return prompts
+
+
+CheckedPrompts = Annotated[dict[str, Prompt], AfterValidator(_check_prompts)]
+
+
+class EvaluatorOptions(Options):
+    """One evaluator and how much it counts."""
+
+    id: str = Field(
+        min_length=1,
+        max_length=128,
+        description="Unique in the request; names the evaluator's scores.",
+        examples=["quality"],
+    )
+    entrypoint: str = Field(
+        description="`exact_match`, `contains`, `regex`, `numeric`, `json_schema`, `llm_judge`, "
+        "or module:name from an allowed module.",
+        examples=["exact_match", "acme.evaluators:politeness"],
+    )
+    config: JsonObject = Field(
+        default_factory=dict,
+        description="The evaluator's own settings.",
+        examples=[{"ignore_case": True}],
+    )
+    weight: FiniteNumber = Field(
+        1.0, gt=0, description="Share in the case's score; weights are normalised.", examples=[1.0]
+    )
+
+    @field_validator("entrypoint")
+    @classmethod
+    def _well_formed(cls, value: str) -> str:
+        fault = syntax_fault(value, BUILTIN_EVALUATORS)
+        if fault:
+            raise problem(fault)
+        return value
+
+
+class HttpAgentOptions(Options):
+    """An agent behind an HTTP address."""
+
+    url: str = Field(
+        pattern=r"^https?://\S+$",
+        description="Gets a POST of `{inputs, prompts, context}` and answers `{output}`.",
+        examples=["http://127.0.0.1:8080/agent"],
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Sent with each request.",
+        examples=[{"X-Team": "support"}],
+    )
+
+
+class GraphOptions(Options):
+    """The agent. With neither field it is one chat call with the prompt named `system`."""
+
+    entrypoint: str | None = Field(
+        None,
+        description="module:name of a callable `(inputs, prompts, context) -> output` or of an "
+        "object with `ainvoke`, from an allowed module.",
+        examples=["acme.agents:support_agent"],
+    )
+    http: HttpAgentOptions | None = Field(
+        None, description="From the command line and Python only.", examples=[None]
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> GraphOptions:
+        if self.entrypoint is not None and self.http is not None:
+            raise problem("give either entrypoint or http, not both")
+        fault = self.entrypoint is not None and syntax_fault(self.entrypoint)
+        if fault:
+            raise problem(fault, "graph_config.entrypoint")
+        return self
+
+
+class RunnableOptions(BaseModel):
+    """A checkpoint's `runnable_config`: prompts, and whatever else the agent's host keeps."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    prompts: CheckedPrompts | None = Field(None, description="As `prompts` of the request.")
+
+    @model_validator(mode="after")
+    def _others_are_json(self) -> RunnableOptions:
+        fault = json_fault(self.model_extra or {})
+        if fault:
+            raise problem(f"at {fault[0]}: {fault[1]}")
+        return self
+
+
+class TrainingRequest(Options):
+    """Everything a training run is asked to do, apart from which workflow it trains."""
+
+    dataset: DatasetOptions = Field(
+        description="The cases to learn from.", examples=[{"path": "cases.jsonl"}]
+    )
+    evaluators: list[EvaluatorOptions] = Field(
+        min_length=1,
+        description="What scores an output; at least one.",
+        examples=[[{"id": "exact", "entrypoint": "exact_match"}]],
+    )
+    optimizer: OptimizerOptions = Field(
+        default_factory=lambda: OptimizerOptions.model_validate({}),
+        description="How to search, and when to stop.",
+        examples=[{"epochs": 3}],
+    )
+    prompts: CheckedPrompts | None = Field(
+        None,
+        description="Starting prompts by name, at least one with requires_grad; empty: those of "
+        "runnable_config, else of the workflow's best checkpoint.",
+        examples=[{"system": {"text": "Answer the question.", "requires_grad": True}}],
+    )
+    runnable_config: RunnableOptions | None = Field(
+        None,
+        description="A checkpoint's runnable_config to start from; may hold the prompts.",
+        examples=[{"prompts": {"system": {"text": "Answer.", "requires_grad": True}}}],
+    )
+    graph_config: GraphOptions | None = Field(
+        None,
+        description="The agent; empty: one chat call with the prompt named `system`.",
+        examples=[{"entrypoint": "acme.agents:support_agent"}],
+    )
+    max_cases: WholeNumber | None = Field(
+        None, gt=0, description="Use only the first so many cases.", examples=[50]
+    )
+    cache: bool = Field(
+        False,
+        description="Serve identical calls at temperature 0 from the database, at cost 0.",
+        examples=[False],
+    )
+
+    @property
+    def starting_prompts(self) -> Prompts | None:
+        """The prompts that the request gives, or None when a checkpoint must give them."""
+        held = self.runnable_config.prompts if self.runnable_config else None
+        return self.prompts or held or None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Evaluator weights by id, as given."""
+        return {evaluator.id: evaluator.weight for evaluator in self.evaluators}
+
+    def runnable_config_with(self, prompts: Prompts) -> dict[str, Any]:
+        """Return the runnable_config for a checkpoint: what was given, with these prompts."""
+        given = dict(self.runnable_config.model_extra or {}) if self.runnable_config else {}
+        dumped = {name: prompt.model_dump(mode="json") for name, prompt in prompts.items()}
+        return {**given, "prompts": dumped}
+
+    @model_validator(mode="after")
+    def _evaluator_ids_are_unique(self) -> TrainingRequest:
+        seen: set[str] = set()
+        for place, evaluator in enumerate(self.evaluators):
+            if evaluator.id in seen:
+                raise problem(
+                    f"{shown(evaluator.id)} is used twice; evaluator ids must be unique",
+                    f"evaluators.{place}.id",
+                )
+            seen.add(evaluator.id)
+        return self
+
+    @model_validator(mode="after")
+    def _prompts_fit(self) -> TrainingRequest:
+        held = self.runnable_config.prompts if self.runnable_config else None
+        if self.prompts and held and self.prompts != held:
+            raise problem("differs from runnable_config.prompts; give one of the two", "prompts")
+        prompts = self.starting_prompts
+        if prompts:
+            check_trainable(prompts, self.graph_config, "prompts" if self.prompts else None)
+        return self
+
+
+def check_trainable(
+    prompts: Prompts, graph: GraphOptions | None, path: str | None = "prompts"
+) -> None:
+    """Refuse prompts that a run could not train.
+
+    Also for prompts that come from a checkpoint; there the error is a pydantic one that
+    `cornerman.domain.training_parse.refuse_untrainable` words as bad input.
+    """
+    where = path or "runnable_config.prompts"
+    if not any(prompt.requires_grad for prompt in prompts.values()):
+        names = ", ".join(prompts)
+        raise problem(
+            f"no prompt has requires_grad: true; set it on at least one of {names}", where
+        )
+    uses_system = graph is None or (graph.entrypoint is None and graph.http is None)
+    if uses_system and "system" not in prompts:
+        raise problem(
+            f"has no prompt named system (it has {', '.join(prompts)}); without graph_config the "
+            "agent is one chat call with that prompt",
+            where,
+        )
+
+
+class TrainSpec(TrainingRequest):
+    """A training request with the workflow that it trains: the command line's SPEC."""
+
+    workflow_id: str = Field(
+        pattern=WORKFLOW_ID_PATTERN,
+        description="The workflow to train: letters, digits, `.`, `_` and `-`, at most 128.",
+        examples=["support-agent"],
+    )
