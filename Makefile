@@ -1,0 +1,72 @@
+# Every set-up step hangs off `demo` and `test`; .venv is built from the locks of requirements/.
+# ARGS reaches the command: make test ARGS="-k budget", make demo ARGS=--json.
+# PYTHON names the interpreter; without it the first working 3.11, 3.12 or 3.13 is taken.
+
+ARGS ?=
+BIN := .venv/bin
+ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check format env-base env-dev env-test \
+	bench bench-optimizers bench-referee bench-gateway bench-peers lock clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1@\2/' | \
+		while IFS=@ read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
+
+demo: env-base  ## Train for three epochs, battle five times, write a report
+	@$(BIN)/cornerman demo $(ARGS)
+
+serve: env-base  ## Start the gateway and its live page
+	@$(BIN)/cornerman serve $(ARGS)
+
+test: env-test  ## Run every test
+	@sh scripts/chromium.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: env-dev  ## Lint, formatting, types and the layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: env-dev  ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: env-dev  ## Measure the evaluation loop
+	@$(BIN)/python -m tests.bench.loop $(ARGS)
+
+bench-optimizers: env-dev  ## Compare the optimizers
+	@$(BIN)/python -m tests.bench.optimizers $(ARGS)
+
+bench-referee: env-dev  ## Compare the referee with known outcomes
+	@$(BIN)/python -m tests.bench.referee $(ARGS)
+
+bench-gateway: env-dev  ## Load the gateway
+	@$(BIN)/python -m tests.bench.gateway $(ARGS)
+
+bench-peers: env-dev  ## Measure beside other libraries
+	@$(BIN)/python -m tests.bench.peers $(ARGS)
+
+UV := .venv/uv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+
+lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
+	@$(BIN)/python -m pip install --quiet --target .venv/uv --upgrade uv
+	@$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --group dev --extra gepa -c requirements/base.txt \
+		-o requirements/dev.txt
+
+clean:  ## Remove .venv and every cache
+	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+env-base:
+	$(ENVIRONMENT) base
+
+env-dev:
+	$(ENVIRONMENT) base dev
+
+env-test:
+	$(ENVIRONMENT) base dev local-model
