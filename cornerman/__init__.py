@@ -1,0 +1,1 @@
+"""Cornerman: LLM agents that train themselves on a schedule, on a budget."""

@@ -1,0 +1,1 @@
+"""The outside: language models, their prices, Slack and the rehearsal endpoint."""
