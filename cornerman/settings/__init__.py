@@ -1,0 +1,24 @@
+"""The only reader of the environment: every setting, where it came from and what is wrong."""
+
+from cornerman.settings.database import DatabaseTarget
+from cornerman.settings.explain import SettingReport, explain
+from cornerman.settings.load import (
+    InvalidSettingsError,
+    get_settings,
+    load_settings,
+    reset_settings,
+)
+from cornerman.settings.model import Settings
+from cornerman.settings.values import module_allowed
+
+__all__ = [
+    "DatabaseTarget",
+    "InvalidSettingsError",
+    "SettingReport",
+    "Settings",
+    "explain",
+    "get_settings",
+    "load_settings",
+    "module_allowed",
+    "reset_settings",
+]
