@@ -17,36 +17,48 @@ class BattleBatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workflow_id: str = Field("negotiation", min_length=1, description="Workflow whose agent plays.")
+    workflow_id: str = Field(
+        default="negotiation", min_length=1, description="Workflow whose agent plays."
+    )
     batch_size: int | None = Field(
-        None, ge=1, le=MAX_BATCH_SIZE, description="Battles in the batch; None: the setting's."
+        default=None,
+        ge=1,
+        le=MAX_BATCH_SIZE,
+        description="Battles in the batch; None: the setting's.",
     )
     policy: SelectionPolicy = Field(
-        "rotate",
+        default="rotate",
         description="Which personas are met: rotate (least recently met), hardest, uncertain.",
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="The same seed gives the same battles.")
+    seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="The same seed gives the same battles."
+    )
     turn_limit: int = Field(
-        10, ge=2, le=40, description="Turns of both sides together before a battle ends."
+        default=10, ge=2, le=40, description="Turns of both sides together before a battle ends."
     )
     batch_budget_usd: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Never spent beyond; None: the setting's."
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Never spent beyond; None: the setting's.",
     )
     time_limit_ms: int | None = Field(
-        None, ge=1, description="After this, running battles are cancelled; None: the setting's."
+        default=None,
+        ge=1,
+        description="After this, running battles are cancelled; None: the setting's.",
     )
     persona_ids: list[str] | None = Field(
-        None,
+        default=None,
         min_length=1,
         max_length=MAX_BATCH_SIZE,
         description="Meet exactly these personas; None: chosen by the policy.",
     )
     batch_key: str | None = Field(
-        None, min_length=1, max_length=200, description="The same key gives the same batch."
+        default=None, min_length=1, max_length=200, description="The same key gives the same batch."
     )
     confirm_breakthroughs: bool = Field(
-        False, description="Re-run a breakthrough with other seeds when the budget allows."
+        default=False, description="Re-run a breakthrough with other seeds when the budget allows."
     )
     second_referee: bool = Field(
-        False, description="Have a second referee judge each battle, to report agreement."
+        default=False, description="Have a second referee judge each battle, to report agreement."
     )

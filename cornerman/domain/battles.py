@@ -29,7 +29,9 @@ class Turn(Record):
     index: int = Field(ge=0)
     speaker: Speaker
     text: str
-    truncated: bool = Field(False, description="Whether text beyond the stored size was cut.")
+    truncated: bool = Field(
+        default=False, description="Whether text beyond the stored size was cut."
+    )
     cost_usd: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -41,9 +43,11 @@ class SubScore(Record):
 
     name: str
     score: float = Field(ge=0, le=100)
-    turn: int | None = Field(None, description="Index of the turn that shows it.")
+    turn: int | None = Field(default=None, description="Index of the turn that shows it.")
     evidence: str = ""
-    evidence_ok: bool = Field(False, description="Whether the evidence occurs in that turn.")
+    evidence_ok: bool = Field(
+        default=False, description="Whether the evidence occurs in that turn."
+    )
 
 
 class Outcome(Record):
@@ -82,13 +86,13 @@ class Battle(Record):
     scenario_id: str | None = None
     position: int = 0
     status: BattleStatus = "pending"
-    score: float | None = Field(None, ge=0, le=100)
+    score: float | None = Field(default=None, ge=0, le=100)
     sub_scores: tuple[SubScore, ...] = ()
     rationale: str = ""
     outcome: Outcome | None = None
     ended_by: EndReason | None = None
     spoiled: bool = False
-    fidelity: float | None = Field(None, ge=0, le=1)
+    fidelity: float | None = Field(default=None, ge=0, le=1)
     referee_spread: float | None = None
     cost_usd: float = 0.0
     error: str | None = None

@@ -24,7 +24,9 @@ class PriceTargets(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    asking: float | None = Field(None, gt=0, allow_inf_nan=False, description="Listed price.")
+    asking: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Listed price."
+    )
     buyer_target: float = Field(gt=0, allow_inf_nan=False)
     seller_target: float = Field(gt=0, allow_inf_nan=False)
     agent_side: AgentSide = "seller"
@@ -63,16 +65,17 @@ class Persona(BaseModel):
 
     id: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")
     name: str = Field(min_length=1, max_length=120)
-    description: str = Field("", max_length=2_000)
-    persona_type: str = Field("custom", min_length=1, max_length=60)
+    description: str = Field(default="", max_length=2_000)
+    persona_type: str = Field(default="custom", min_length=1, max_length=60)
     system_prompt: str = Field(min_length=1, max_length=16_000)
     characteristics: list[str] = Field(default_factory=list)
     attack_patterns: list[str] = Field(default_factory=list)
-    difficulty: int = Field(3, ge=1, le=5, description="1 is easy to win over, 5 is hard.")
+    difficulty: int = Field(default=3, ge=1, le=5, description="1 is easy to win over, 5 is hard.")
     active: bool = True
-    workflow_id: str = Field("negotiation", min_length=1)
+    workflow_id: str = Field(default="negotiation", min_length=1)
     scenario: Scenario | None = Field(
-        None, description="Where this persona is met; None: one of the workflow's scenarios."
+        default=None,
+        description="Where this persona is met; None: one of the workflow's scenarios.",
     )
     metadata: dict[str, Any] = Field(default_factory=dict)
     source: PersonaSource = "import"
