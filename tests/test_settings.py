@@ -16,7 +16,7 @@ from cornerman.settings import (
     module_allowed,
     reset_settings,
 )
-from cornerman.settings.model import NAMES
+from cornerman.settings.model import GROUPS, NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -242,3 +242,11 @@ def test_the_accessor_reads_once_until_reset(monkeypatch: pytest.MonkeyPatch) ->
     reset_settings()
     assert get_settings().rehearsal_seed == 9
     reset_settings()
+
+
+def test_no_group_overrides_what_another_one_checks() -> None:
+    # Two validators of one name would silently be one.
+    names = [
+        name for group in GROUPS for name in vars(group)["__pydantic_decorators__"].field_validators
+    ]
+    assert len(names) == len(set(names))

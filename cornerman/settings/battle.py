@@ -22,7 +22,10 @@ class BattleSettings(SettingsGroup):
 
     # Before training_batch_size, whose check reads it.
     max_training_batch_size: int = Field(
-        MAX_BATCH_SIZE, ge=1, le=MAX_BATCH_SIZE, description="Most battles that a batch may have."
+        default=MAX_BATCH_SIZE,
+        ge=1,
+        le=MAX_BATCH_SIZE,
+        description="Most battles that a batch may have.",
     )
     training_batch_size: int = Field(
         default_factory=_default_batch_size,
@@ -30,22 +33,32 @@ class BattleSettings(SettingsGroup):
         description="Battles of a batch that names no size, at most MAX_TRAINING_BATCH_SIZE.",
     )
     max_training_execution_time_ms: int = Field(
-        50_000,
+        default=50_000,
         ge=1,
         le=86_400_000,
         description="Time limit of a batch; then battles are cancelled.",
     )
-    max_concurrent_battles: int = Field(3, ge=1, le=64, description="Battles at the same time.")
+    max_concurrent_battles: int = Field(
+        default=3, ge=1, le=64, description="Battles at the same time."
+    )
     delay_between_battles_ms: int = Field(
-        1_000, ge=0, le=600_000, description="Pause between the starts of two battles."
+        default=1_000, ge=0, le=600_000, description="Pause between the starts of two battles."
     )
     batch_budget_usd: float = Field(
-        5.0, gt=0, le=1_000_000, allow_inf_nan=False, description="Most that one batch may spend."
+        default=5.0,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="Most that one batch may spend.",
     )
     daily_budget_usd: float = Field(
-        15.0, gt=0, le=1_000_000, allow_inf_nan=False, description="Most that a UTC day may spend."
+        default=15.0,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="Most that a UTC day may spend.",
     )
-    battle_cron: str = Field("*/30 * * * *", description="When scheduled batches start.")
+    battle_cron: str = Field(default="*/30 * * * *", description="When scheduled batches start.")
 
     @field_validator("training_batch_size")
     @classmethod

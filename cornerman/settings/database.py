@@ -36,29 +36,33 @@ class DatabaseSettings(SettingsGroup):
     """Where things are stored. Addresses may hold a password, so they count as secrets."""
 
     cornerman_home: Path = Field(
-        Path("~/.cornerman"), description="Folder of the default database and of reports."
+        default=Path("~/.cornerman"), description="Folder of the default database and of reports."
     )
-    use_local_db: bool = Field(False, description="Use LOCAL_DB_URL before all other addresses.")
+    use_local_db: bool = Field(
+        default=False, description="Use LOCAL_DB_URL before all other addresses."
+    )
     local_db_url: SecretStr | None = Field(
-        None, description="postgresql:// or sqlite:/// address, used when USE_LOCAL_DB is true."
+        default=None,
+        description="postgresql:// or sqlite:/// address, used when USE_LOCAL_DB is true.",
     )
     supabase_sandbox_url: SecretStr | None = Field(
-        None, description="Supabase https:// or postgresql:// address; first of the three names."
+        default=None,
+        description="Supabase https:// or postgresql:// address; first of the three names.",
     )
     sandbox_supabase_url: SecretStr | None = Field(
-        None, description="The older name of SUPABASE_SANDBOX_URL; second of the three."
+        default=None, description="The older name of SUPABASE_SANDBOX_URL; second of the three."
     )
     next_public_supabase_url: SecretStr | None = Field(
-        None, description="Supabase address of the app; last of the three names."
+        default=None, description="Supabase address of the app; last of the three names."
     )
     supabase_db_password: SecretStr | None = Field(
-        None, description="Database password that goes with a Supabase https:// address."
+        default=None, description="Database password that goes with a Supabase https:// address."
     )
     sandbox_supabase_service_role_key: SecretStr | None = Field(
-        None, description="Accepted and not needed: the database is reached as PostgreSQL."
+        default=None, description="Accepted and not needed: the database is reached as PostgreSQL."
     )
     sandbox_supabase_anon_key: SecretStr | None = Field(
-        None, description="Accepted and not needed: the database is reached as PostgreSQL."
+        default=None, description="Accepted and not needed: the database is reached as PostgreSQL."
     )
 
     @property

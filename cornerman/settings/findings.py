@@ -103,7 +103,9 @@ def _of_access(settings: Settings) -> Iterator[Finding]:
         )
     # Whoever may name os or subprocess as an evaluator may run anything.
     risky = sorted(
-        prefix for prefix in settings.evaluator_modules if prefix in sys.stdlib_module_names
+        prefix
+        for prefix in settings.evaluator_modules
+        if prefix.partition(".")[0] in sys.stdlib_module_names
     )
     if risky:
         yield Finding(

@@ -19,34 +19,34 @@ from cornerman.settings.values import (
 class GatewaySettings(SettingsGroup):
     """Secrets of the gateway, allow-lists and outside addresses."""
 
-    cron_secret: SecretStr | None = Field(None, description="Bearer token of /api/cron/*.")
+    cron_secret: SecretStr | None = Field(default=None, description="Bearer token of /api/cron/*.")
     api_token: SecretStr | None = Field(
-        None, description="Bearer token of every other call and of the websocket."
+        default=None, description="Bearer token of every other call and of the websocket."
     )
     cornerman_insecure_local: bool = Field(
-        False, description="Open the gateway without tokens, on a loopback address only."
+        default=False, description="Open the gateway without tokens, on a loopback address only."
     )
     next_public_app_url: str | None = Field(
-        None, description="Public address of the gateway, for links in messages."
+        default=None, description="Public address of the gateway, for links in messages."
     )
     slack_webhook_url: SecretStr | None = Field(
-        None, description="Slack webhook for messages; unset: they go to the console."
+        default=None, description="Slack webhook for messages; unset: they go to the console."
     )
     prefect_api_url: str | None = Field(
-        None, description="Prefect server; unset: an embedded one is used."
+        default=None, description="Prefect server; unset: an embedded one is used."
     )
     evaluator_modules: tuple[str, ...] = Field(
-        (),
+        default=(),
         description="Comma-separated module prefixes that entrypoints may load from, besides "
         "the built-in evaluators.",
     )
     dataset_folders: tuple[Path, ...] = Field(
-        (), description="Comma-separated folders that dataset.path may read from over HTTP."
+        default=(), description="Comma-separated folders that dataset.path may read from over HTTP."
     )
 
     @field_validator("next_public_app_url", "prefect_api_url")
     @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
+    def _gateway_addresses(cls, value: str | None) -> str | None:
         return None if value is None else check_web_address(value)
 
     @field_validator("slack_webhook_url")

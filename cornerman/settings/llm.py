@@ -20,21 +20,21 @@ class LLMSettings(SettingsGroup):
     """The model endpoint. Without a key and an address the rehearsal endpoint answers."""
 
     openai_base_url: str | None = Field(
-        None, description="Address of an OpenAI-compatible endpoint; unset: OpenAI's own."
+        default=None, description="Address of an OpenAI-compatible endpoint; unset: OpenAI's own."
     )
     sandbox_openai_api_key: SecretStr | None = Field(
-        None, description="Key of the endpoint; comes before OPENAI_API_KEY."
+        default=None, description="Key of the endpoint; comes before OPENAI_API_KEY."
     )
     openai_api_key: SecretStr | None = Field(
-        None, description="Key of the endpoint, when SANDBOX_OPENAI_API_KEY is not set."
+        default=None, description="Key of the endpoint, when SANDBOX_OPENAI_API_KEY is not set."
     )
-    agent_model: str | None = Field(None, description="Model of the agent that is trained.")
-    persona_model: str | None = Field(None, description="Model that plays the personas.")
+    agent_model: str | None = Field(default=None, description="Model of the agent that is trained.")
+    persona_model: str | None = Field(default=None, description="Model that plays the personas.")
     referee_model: str | None = Field(
-        None, description="Model of the referee, the llm_judge evaluator and the scout."
+        default=None, description="Model of the referee, the llm_judge evaluator and the scout."
     )
     optimizer_model: str | None = Field(
-        None, description="Model that rewrites prompts and generates personas."
+        default=None, description="Model that rewrites prompts and generates personas."
     )
     model_prices: dict[str, Price] = Field(
         default_factory=dict[str, Price],
@@ -42,15 +42,18 @@ class LLMSettings(SettingsGroup):
         "the price table lacks.",
     )
     rehearsal_seed: int = Field(
-        0, ge=0, le=2**31 - 1, description="The rehearsal endpoint's answers depend on it."
+        default=0, ge=0, le=2**31 - 1, description="The rehearsal endpoint's answers depend on it."
     )
     rehearsal_latency_ms: int = Field(
-        20, ge=0, le=60_000, description="How long the rehearsal endpoint takes for an answer."
+        default=20,
+        ge=0,
+        le=60_000,
+        description="How long the rehearsal endpoint takes for an answer.",
     )
 
     @field_validator("openai_base_url")
     @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
+    def _openai_address(cls, value: str | None) -> str | None:
         return None if value is None else check_web_address(value)
 
     @field_validator("model_prices", mode="before")
