@@ -55,6 +55,7 @@ def run(*command: str) -> None:
     """Run a child that installs; its errors reach the terminal unchanged."""
     environ = {k: v for k, v in os.environ.items() if k not in _UNWANTED}
     environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+    environ["PYTHONWARNINGS"] = "ignore"  # build tools warn about themselves
     subprocess.run(command, check=True, cwd=ROOT, env=environ)
 
 
@@ -72,6 +73,8 @@ def make_venv() -> None:
         return
     if VENV.exists():
         with step("Clearing the old .venv"):
+            # The stamps go first: what is left of an interrupted clearing counts as nothing.
+            shutil.rmtree(MADE, ignore_errors=True)
             shutil.rmtree(VENV)
     MADE.mkdir(parents=True)
     BUILDING.touch()

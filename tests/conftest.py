@@ -62,6 +62,13 @@ def cornerman_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(autouse=True)
+def away_from_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a developer's own `.env` out of tests; without one the working folder stays."""
+    if Path(".env").exists():
+        monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def prefect_harness() -> Iterator[None]:
     """A temporary Prefect server, one for the session: it takes seconds to start."""

@@ -17,7 +17,9 @@ MOST_LINES = 300
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 # In pieces, so that this file does not contain what it looks for.
-REGISTRY_HOSTS = re.compile("pypi" + r"\.org/simple|python" + "hosted|registry" + r"\.npm|--index-")
+REGISTRY_HOSTS = re.compile(
+    "pypi" + r"\.org/simple|python" + "hosted|registry" + r"\.npm|[-]-index-"
+)
 MACHINE_PATHS = re.compile(r"(?<![\w.$}>-])/(work|root|" + r"Users|home/[a-z]+|tmp/w)/")
 # What belongs to the making of a change, not to the product.
 WORKING_NOTES = re.compile(
