@@ -1,0 +1,268 @@
+"""The one way to a model: every attempt is reserved, made and settled.
+
+async with LLM(endpoint, meter) as llm:
+    answer = await llm.chat(scope, ChatRequest(role="agent", model="gpt-4o-mini", ...))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+from cornerman.clients.booking import Booking
+from cornerman.clients.chat_answer import Completion, Failure, Usage
+from cornerman.clients.chat_request import ChatRequest, build_body, cache_key, worst_tokens
+from cornerman.clients.llm_types import ChatAnswer, Clock, LLMEndpoint
+from cornerman.clients.prices import Rates
+from cornerman.clients.redaction import Redactor
+from cornerman.clients.retry import wait_seconds
+from cornerman.domain.errors import LLMError
+from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope, Meter
+
+__all__ = ["LLM", "ChatAnswer", "ChatRequest", "Clock", "LLMEndpoint"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+# A server that asks for a longer wait is not coming back within a run.
+MAX_RETRY_AFTER_SECONDS = 60.0
+
+_HINTS = {
+    401: "Check SANDBOX_OPENAI_API_KEY (or OPENAI_API_KEY): the endpoint did not accept the key.",
+    403: "Check that the key of SANDBOX_OPENAI_API_KEY (or OPENAI_API_KEY) may use this model.",
+    404: "Check OPENAI_BASE_URL and the model's name (AGENT_MODEL, PERSONA_MODEL, ...).",
+    429: "Lower the concurrency, or raise the account's limits or credit.",
+}
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One chat call, ready to be attempted."""
+
+    scope: CallScope
+    request: ChatRequest
+    body: dict[str, Any]
+    rates: Rates
+    worst_pico: int
+    headers: dict[str, str]
+    deadline: float
+
+
+class LLM:
+    """Makes chat calls to one endpoint. Use it within one event loop.
+
+    Args:
+        cache: Serve calls at temperature 0 that were made before from the meter's store.
+    """
+
+    def __init__(
+        self,
+        endpoint: LLMEndpoint,
+        meter: Meter,
+        *,
+        cache: bool = False,
+        clock: Clock | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._meter = meter
+        self._booking = Booking(meter)
+        self._cache = cache
+        self._clock = clock or Clock()
+        self._rng = rng or Random()
+        self._base_url = endpoint.base_url or OPENAI_URL
+        key = endpoint.api_key
+        secret = key.get_secret_value() if key else None
+        self._redactor = Redactor(secret)
+        # Here, not at the top: openai takes 1 s to import, and a call's time-out runs later.
+        from cornerman.clients.chat_wire import open_client, send_chat
+
+        self._client = open_client(self._base_url, secret)
+        self._send_chat = send_chat
+        # By how much calls of a model have passed their worst case; none should.
+        self._overrun: dict[str, float] = {}
+
+    async def __aenter__(self) -> LLM:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Wait for bookings of cancelled calls and close the connections."""
+        await self._booking.aclose()
+        await self._client.close()
+
+    async def chat(self, scope: CallScope, request: ChatRequest) -> ChatAnswer:
+        """Make a call, with retries, each attempt reserved before it and settled after.
+
+        Failed attempts are booked at 0 where the endpoint answered with an error status or was
+        not reached, at their usage where they had one, and at their worst case otherwise: what
+        timed out, was cut off or cancelled may have been done and charged all the same. An
+        answer without usage is booked at its worst case too.
+
+        Raises:
+            UnpricedModelError: Before anything is sent.
+            BadInputError: The request holds what no call can be made with.
+            BudgetExceededError: The worst case of the next attempt does not fit.
+            KillSwitchActiveError: No call may be started.
+            LLMError: No usable answer after all attempts, or one that no retry mends.
+        """
+        call = self._prepare(scope, request)
+        key = self._cache_key(call.body) if self._cache else None
+        if key is not None and (hit := await self._from_cache(call, key)):
+            return hit
+        answer = await self._attempts(call)
+        if key is not None:
+            await self._meter.store_cached(key, json.dumps(asdict(answer)))
+        return answer
+
+    def _prepare(self, scope: CallScope, request: ChatRequest) -> _Call:
+        rates = self._endpoint.prices.require(request.model)
+        body = build_body(request)
+        simulated = self._endpoint.simulated
+        # Only our own server is told: a stranger has no use for it.
+        headers = {"X-Cornerman-Role": request.role} if simulated else {}
+        seconds = request.deadline_seconds
+        return _Call(
+            scope=scope,
+            request=request,
+            body=body,
+            rates=rates,
+            worst_pico=rates.worst_cost_pico(*worst_tokens(body)),
+            headers=headers,
+            deadline=self._clock.now() + (math.inf if seconds is None else seconds),
+        )
+
+    async def _attempts(self, call: _Call) -> ChatAnswer:
+        spent = 0
+        for attempt in itertools.count(1):
+            result, outcome = await self._attempt(call, attempt)
+            spent += outcome.cost_pico
+            if isinstance(result, Completion):
+                return self._answer(call, result, outcome, attempt, spent)
+            wait = self._wait(call, result, attempt)
+            if wait is None:
+                raise self._error(call, result, attempt)
+            await self._clock.sleep(wait)
+        raise AssertionError("unreachable: the count does not end")
+
+    async def _attempt(self, call: _Call, attempt: int) -> tuple[Completion | Failure, CallOutcome]:
+        request = call.request
+        worst = math.ceil(call.worst_pico * self._overrun.get(request.model, 1.0))
+        estimate = CallEstimate(request.role, request.model, attempt, worst)
+        call_id = await self._booking.reserve(call.scope, estimate)
+        started = self._clock.now()
+        try:
+            result = await self._send(call, started)
+        except BaseException as exc:
+            cancelled = isinstance(exc, asyncio.CancelledError)
+            latency = (self._clock.now() - started) * 1000
+            lost = CallOutcome(
+                "cancelled" if cancelled else "unknown",
+                cost_pico=worst,
+                latency_ms=latency,
+                error=type(exc).__name__,
+            )
+            await self._booking.settle(call_id, lost)
+            raise
+        latency = (self._clock.now() - started) * 1000
+        outcome = self._outcome(call, result, worst, latency)
+        await self._booking.settle(call_id, outcome)
+        return result, outcome
+
+    async def _send(self, call: _Call, now: float) -> Completion | Failure:
+        remaining = call.deadline - now
+        if remaining <= 0:
+            return Failure("timeout", "The deadline passed before the call was sent", free=True)
+        return await self._send_chat(
+            self._client,
+            call.body,
+            headers=call.headers,
+            timeout_seconds=min(call.request.timeout_seconds, remaining),
+            stream=call.request.stream,
+        )
+
+    def _outcome(
+        self, call: _Call, result: Completion | Failure, worst: int, latency_ms: float
+    ) -> CallOutcome:
+        failure = result if isinstance(result, Failure) else None
+        usage = result.usage or Usage(0, 0)
+        if result.usage is not None:
+            cost = call.rates.cost_pico(
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cached_tokens,
+                usage.cache_write_tokens,
+            )
+            if cost > worst > 0:
+                known = self._overrun.get(call.request.model, 1.0)
+                self._overrun[call.request.model] = max(known, cost / call.worst_pico)
+        else:
+            cost = 0 if failure and failure.free else worst
+        return CallOutcome(
+            outcome=failure.kind if failure else "ok",
+            input_tokens=usage.input_tokens,
+            cached_tokens=usage.cached_tokens,
+            output_tokens=usage.output_tokens,
+            cost_pico=cost,
+            latency_ms=latency_ms,
+            error=self._redactor.error(failure.message) if failure else None,
+        )
+
+    def _answer(
+        self, call: _Call, result: Completion, outcome: CallOutcome, attempt: int, spent: int
+    ) -> ChatAnswer:
+        return ChatAnswer(
+            text=self._redactor.text(result.text),
+            model=result.model or call.request.model,
+            input_tokens=outcome.input_tokens,
+            cached_tokens=outcome.cached_tokens,
+            output_tokens=outcome.output_tokens,
+            cost_pico=spent,
+            latency_ms=outcome.latency_ms,
+            attempts=attempt,
+            cached=False,
+            simulated=self._endpoint.simulated,
+            finish_reason=result.finish_reason,
+        )
+
+    def _wait(self, call: _Call, failure: Failure, attempt: int) -> float | None:
+        """Seconds until the next attempt; None when there is to be none."""
+        if failure.kind == "refused" or attempt > self._endpoint.retries:
+            return None
+        if (failure.retry_after or 0) > MAX_RETRY_AFTER_SECONDS:
+            return None
+        wait = wait_seconds(attempt, failure.retry_after, self._rng)
+        return wait if self._clock.now() + wait < call.deadline else None
+
+    def _error(self, call: _Call, failure: Failure, attempts: int) -> LLMError:
+        host = urlsplit(self._base_url).netloc.rpartition("@")[2]
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        text = f"No answer of {call.request.model} at {host} after {tries}: {failure.message}"
+        hint = _HINTS.get(failure.status_code or 0, "")
+        if failure.kind == "connection":
+            hint = "Check OPENAI_BASE_URL and that the endpoint is up."
+        return LLMError(
+            self._redactor.error(text),
+            kind=failure.kind,
+            status_code=failure.status_code,
+            retry_after_seconds=failure.retry_after,
+            hint=hint,
+        )
+
+    def _cache_key(self, body: dict[str, Any]) -> str | None:
+        # The rehearsal endpoint has another port each time, and says the same on each.
+        return cache_key("rehearsal" if self._endpoint.simulated else self._base_url, body)
+
+    async def _from_cache(self, call: _Call, key: str) -> ChatAnswer | None:
+        estimate = CallEstimate(call.request.role, call.request.model, 0, 0)
+        stored = await self._meter.cached(call.scope, estimate, key)
+        if stored is None:
+            return None
+        answer = ChatAnswer(**json.loads(stored))
+        return replace(answer, cost_pico=0, latency_ms=0.0, attempts=0, cached=True)

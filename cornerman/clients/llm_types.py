@@ -1,0 +1,64 @@
+"""Where models answer, and what an answer is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from cornerman.clients.prices import PriceBook
+
+
+@dataclass(frozen=True)
+class LLMEndpoint:
+    """Where models answer.
+
+    Args:
+        base_url: OpenAI-compatible, with its `/v1`; None: OpenAI's own.
+        api_key: None for endpoints without auth.
+        simulated: The rehearsal endpoint answers; it is told each call's role in a header.
+        retries: How many attempts may follow the first.
+    """
+
+    base_url: str | None
+    api_key: SecretStr | None
+    simulated: bool
+    prices: PriceBook
+    retries: int = 4
+
+
+@dataclass(frozen=True)
+class ChatAnswer:
+    """A model's answer and what it took.
+
+    Args:
+        input_tokens: As the endpoint counted; 0 when it did not say, and the cost is the worst
+            case then.
+        cost_pico: Of all attempts, failed ones included; 0 when cached.
+        latency_ms: Of the attempt that succeeded.
+        attempts: 0 when cached.
+        finish_reason: `length` when `max_tokens` cut the text.
+    """
+
+    text: str
+    model: str
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_pico: int
+    latency_ms: float
+    attempts: int
+    cached: bool
+    simulated: bool
+    finish_reason: str | None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time and chance, so that a test can script them."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
