@@ -1,0 +1,226 @@
+"""Means with honest intervals, and whether one set of scores beats another.
+
+The intervals come from scipy: BCa bootstrap where there is enough to resample, and exact binomial
+bounds where there is not. A bootstrap of equal scores has no width, which claims a certainty that
+ten lucky cases do not give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from cornerman.domain.cases import CaseResult, Score
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+# Under so many values a bootstrap's interval is too narrow; the binomial bound holds at any n.
+SMALLEST_BOOTSTRAP = 10
+# Resamples are drawn in batches of about so many numbers, to keep memory flat.
+_BATCH_NUMBERS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its 95% interval; all None when there was nothing to average."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """The form of `test_score` in results: `{value, low, high, n}`."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+@dataclass(frozen=True)
+class PairedInterval:
+    """The mean change over the same cases, and its 95% interval.
+
+    Args:
+        mean: After minus before; None when no case has both.
+        p_value: Two-sided, of a sign-flip permutation test (scipy); None when n is 0.
+        better: The interval lies above 0 and the permutation test agrees at 5%. Both are asked
+            because a bootstrap of few changed cases claims too much.
+        worse: The same, below 0.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    p_value: float | None = None
+    better: bool = False
+    worse: bool = False
+
+    def as_dict(self) -> dict[str, float | int | bool | None]:
+        """JSON form, with the fields' names."""
+        return dict(vars(self))
+
+
+def mean_interval(scores: Sequence[float], seed: int = 0, *, scale: float = 1.0) -> Interval:
+    """Return the mean of scores in 0..scale with its 95% interval.
+
+    Yes-or-no scores get Wilson's interval. Others get a BCa bootstrap, or, when fewer than ten or
+    all equal, the Clopper-Pearson bound of their mean, which no scores in the range can exceed in
+    spread.
+
+    Args:
+        seed: Of the bootstrap; the same scores and seed give the same interval.
+        scale: The highest possible score, such as 100 for battles.
+    """
+    values = np.asarray(scores, dtype=float) / scale
+    if values.size == 0:
+        return Interval(None, None, None, 0)
+    if bool(np.all((values == 0) | (values == 1))):
+        proportion = stats.binomtest(int(values.sum()), int(values.size))
+        found = proportion.proportion_ci(CONFIDENCE, method="wilson")
+        low, high = float(found.low), float(found.high)
+    else:
+        low, high = _bounds(values, seed)
+    mean = float(values.mean())
+    return Interval(mean * scale, low * scale, high * scale, int(values.size))
+
+
+def paired_improvement(
+    before: Mapping[str, float | Sequence[float]],
+    after: Mapping[str, float | Sequence[float]],
+    seed: int = 0,
+    *,
+    scale: float = 1.0,
+) -> PairedInterval:
+    """Return how much better `after` is on the cases that both have.
+
+    Args:
+        before: Score in 0..scale by case id; several of a case (repeats) are averaged first.
+        after: The same for what came after.
+        seed: Of the resampling.
+    """
+    shared = [case_id for case_id in before if case_id in after]
+    pairs = ((_mean(after[case_id]), _mean(before[case_id])) for case_id in shared)
+    change = np.array([new - old for new, old in pairs], dtype=float) / scale
+    if change.size == 0:
+        return PairedInterval(None, None, None, 0)
+    # Changes lie in -1..1; halved and moved they lie in 0..1, where the bounds are known.
+    low, high = (2 * bound - 1 for bound in _bounds((change + 1) / 2, seed))
+    p_value = _sign_flip_p(change, seed)
+    sure = p_value <= 1 - CONFIDENCE
+    return PairedInterval(
+        mean=float(change.mean()) * scale,
+        low=low * scale,
+        high=high * scale,
+        n=int(change.size),
+        p_value=p_value,
+        better=sure and low > 0,
+        worse=sure and high < 0,
+    )
+
+
+def _mean(scores: float | Sequence[float]) -> float:
+    return float(np.mean(scores))
+
+
+def _bounds(values: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> tuple[float, float]:
+    """Return the 95% interval of the mean of values in 0..1."""
+    if values.size < SMALLEST_BOOTSTRAP or bool(np.ptp(values) == 0):
+        return _binomial_bounds(float(values.sum()), int(values.size))
+    for method in ("BCa", "percentile"):
+        found = stats.bootstrap(
+            (values,),
+            np.mean,
+            confidence_level=CONFIDENCE,
+            n_resamples=RESAMPLES,
+            method=method,
+            batch=max(1, _BATCH_NUMBERS // int(values.size)),
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        # BCa has no answer for some lopsided samples; the percentile always has.
+        if bool(np.isfinite([found.low, found.high]).all()):
+            return float(found.low), float(found.high)
+    return _binomial_bounds(float(values.sum()), int(values.size))
+
+
+def _binomial_bounds(successes: float, n: int) -> tuple[float, float]:
+    """Clopper-Pearson by beta quantiles, for a sum that need not be whole.
+
+    Of all values in 0..1 with a given mean, zeros and ones spread widest.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    failures = max(n - successes, 0.0)
+    low = float(stats.beta.ppf(tail, successes, failures + 1)) if successes > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, successes + 1, failures)) if failures > 0 else 1.0
+    return low, high
+
+
+def _sign_flip_p(change: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> float:
+    """Two-sided p-value of the changes' signs being arbitrary."""
+    if not bool(np.any(change)):
+        return 1.0
+    found = stats.permutation_test(
+        (change,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=RESAMPLES,
+        batch=max(1, _BATCH_NUMBERS // int(change.size)),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
+def weighted_score(evaluations: Mapping[str, Score], weights: Mapping[str, float]) -> float:
+    """Return the weighted mean of a case's evaluations, in 0..1.
+
+    Args:
+        evaluations: By evaluator id; each id of `weights` must be there.
+        weights: Over 0, of any sum.
+    """
+    total = sum(weights.values())
+    mean = sum(evaluations[name].value * weight for name, weight in weights.items()) / total
+    return min(1.0, max(0.0, mean))
+
+
+def scores_by_case(results: Sequence[CaseResult]) -> dict[str, float]:
+    """Return each case's score, repeats averaged; errored results are left out."""
+    found: dict[str, list[float]] = {}
+    for result in results:
+        if result.score is not None:
+            found.setdefault(result.case.id, []).append(result.score)
+    return {case_id: _mean(scores) for case_id, scores in found.items()}
+
+
+def mean_score(results: Sequence[CaseResult]) -> float | None:
+    """Return the mean over cases, timed-out ones as 0; None when every case errored."""
+    scores = scores_by_case(results)
+    return _mean(list(scores.values())) if scores else None
+
+
+def errored_share(results: Sequence[CaseResult]) -> float:
+    """Return the share of results that errored, 0 when there are none."""
+    errored = sum(result.status == "errored" for result in results)
+    return errored / len(results) if results else 0.0
+
+
+def summary_by_evaluator(
+    results: Sequence[CaseResult], evaluator_ids: Sequence[str]
+) -> dict[str, float]:
+    """Return each evaluator's mean; timed-out cases count 0, errored ones are left out.
+
+    An evaluator without any score is absent.
+    """
+    counted = [result for result in results if result.status != "errored"]
+    if not counted:
+        return {}
+    return {
+        name: _mean(
+            [
+                result.evaluations[name].value if name in result.evaluations else 0.0
+                for result in counted
+            ]
+        )
+        for name in evaluator_ids
+    }

@@ -1,0 +1,63 @@
+"""`numeric`: whether the last number of an output is the expected number."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cornerman.domain.cases import EvaluationContext, Score
+from cornerman.evaluators.text import as_text, expected_of
+
+# A minus counts as a sign only where no word or number ends before it: `16-3` ends in 3.
+_NUMBER = re.compile(
+    r"(?P<sign>(?<![\w.)])[-−+]\s?)?[$€£]?\s?(?P<inner>[-−])?"
+    r"(?P<digits>\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?P<exponent>[eE][-+]?\d{1,3}(?!\w))?"
+)
+
+
+def last_number(value: Any) -> float | None:
+    """Return a number as it is, or the last one in a text; None when there is none.
+
+    Takes thousands with commas, a currency sign, signs on either side of it, and exponents.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    numbers = list(_NUMBER.finditer(as_text(value)))
+    if not numbers:
+        return None
+    found = numbers[-1]
+    negative = any("-" in sign or "−" in sign for sign in (found["sign"] or "", _inner(found)))
+    size = float(found["digits"].replace(",", "") + (found["exponent"] or ""))
+    return -size if negative else size
+
+
+def _inner(found: re.Match[str]) -> str:
+    # `$-3` is minus three; in `16-3`, matched from the minus on, there is no currency before it.
+    has_currency = any(sign in found[0] for sign in "$€£")
+    return (found["inner"] or "") if has_currency else ""
+
+
+class Numeric(BaseModel):
+    """Whether the output's last number is close enough to the expected output's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    tolerance: float = Field(1e-9, ge=0, description="Largest difference that counts as equal.")
+    relative: float = Field(0.0, ge=0, lt=1, description="The same, as a share of the larger.")
+
+    def __call__(self, context: EvaluationContext) -> Score:
+        expected = last_number(expected_of(context))
+        if expected is None:
+            raise ValueError(f"expected_output {context.expected_output!r} holds no number")
+        given = last_number(context.output)
+        if given is None:
+            return Score(0.0, f"no number in the output; expected {expected:g}")
+        if math.isclose(given, expected, rel_tol=self.relative, abs_tol=self.tolerance):
+            return Score(1.0)
+        return Score(0.0, f"got {given:.10g}, expected {expected:.10g}")
