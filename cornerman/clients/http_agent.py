@@ -16,6 +16,7 @@ from cornerman.domain.errors import CornermanError
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_REDIRECTS = 3
+MIN_SECRET_CHARS = 6
 
 
 class HttpAgentError(CornermanError):
@@ -67,7 +68,7 @@ async def call_http_agent(
     """
     import aiohttp
 
-    redactor = Redactor(*headers.values())
+    redactor = Redactor(*_secrets(url, headers))
     try:
         body = json.dumps({"inputs": inputs, "prompts": prompts}, allow_nan=False).encode()
     except (TypeError, ValueError) as exc:
@@ -139,6 +140,13 @@ def _output(content: bytes) -> Any:
     except (ValueError, RecursionError):
         return text
     return value["output"] if isinstance(value, dict) and "output" in value else value
+
+
+def _secrets(url: str, headers: Mapping[str, str]) -> list[str]:
+    """Header values, what follows their scheme (`Bearer`), and the address's query."""
+    texts = [*headers.values(), *(value.split()[-1] for value in headers.values() if value.strip())]
+    # Shorter ones are values such as `1` or `json`, which errors are full of.
+    return [text for text in (*texts, urlsplit(url).query) if len(text) >= MIN_SECRET_CHARS]
 
 
 def _place(url: str) -> str:

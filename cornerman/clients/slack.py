@@ -170,6 +170,9 @@ def _block_problems(block: dict[str, Any]) -> list[str]:
     from slack_sdk.errors import SlackObjectFormationError
     from slack_sdk.models.blocks import Block
 
+    # Ours first: they say which text is too long, and by how much.
+    if problems := _length_problems(block):
+        return problems
     try:
         parsed = Block.parse(block)
         if parsed is None:
@@ -178,11 +181,11 @@ def _block_problems(block: dict[str, Any]) -> list[str]:
             return ["has keys that its type does not know, or lacks some"]
     except (SlackObjectFormationError, TypeError, ValueError, AttributeError) as exc:
         return [str(exc)]
-    return _length_problems(block)
+    return []
 
 
 def _length_problems(block: dict[str, Any]) -> list[str]:
-    kind = block["type"]
+    kind = block.get("type")
     problems: list[str] = []
     text = block.get("text")
     if isinstance(text, dict):
@@ -194,7 +197,8 @@ def _length_problems(block: dict[str, Any]) -> list[str]:
         ("fields", FIELDS, FIELD_CHARS),
         ("elements", CONTEXT_ELEMENTS, SECTION_CHARS),
     ):
-        parts: list[Any] = block.get(name) or []
+        found = block.get(name)
+        parts: list[Any] = found if isinstance(found, list) else []
         if len(parts) > most:
             problems.append(f"{len(parts)} {name}; at most {most}")
         for part in parts:
