@@ -1,0 +1,162 @@
+"""Which personas a batch meets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean, pvariance
+
+from cornerman.domain.battle_request import SelectionPolicy
+from cornerman.domain.battles import Battle
+from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.domain.personas import Persona
+
+# Before a persona has been met, its scores are taken to spread like this.
+_PRIOR_DEVIATION = 25.0
+_PRIOR_WEIGHT = 2
+
+
+@dataclass(frozen=True)
+class PersonaHistory:
+    """What is known of the battles against one persona.
+
+    Args:
+        battles: How often it was met, whatever came of it.
+        last_met: When it was met last; None when never.
+        scores: The agent's scores in rated battles, oldest first.
+    """
+
+    persona_id: str
+    battles: int = 0
+    last_met: datetime | None = None
+    scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Who is met in which order, and why each of them."""
+
+    persona_ids: tuple[str, ...]
+    policy: SelectionPolicy
+    reasons: dict[str, str]
+
+
+def persona_histories(battles: Iterable[Battle]) -> dict[str, PersonaHistory]:
+    """Histories by persona id, from battles in any order."""
+    met: dict[str, list[Battle]] = {}
+    for battle in battles:
+        met.setdefault(battle.persona_id, []).append(battle)
+    histories: dict[str, PersonaHistory] = {}
+    for persona_id, held in met.items():
+        dated = sorted(held, key=lambda b: (_seconds(b.started_at), b.id))
+        histories[persona_id] = PersonaHistory(
+            persona_id=persona_id,
+            battles=len(held),
+            last_met=max((b.started_at for b in held if b.started_at is not None), default=None),
+            scores=tuple(b.score for b in dated if b.rated and b.score is not None),
+        )
+    return histories
+
+
+def select_personas(
+    personas: Sequence[Persona],
+    history: Mapping[str, PersonaHistory],
+    policy: SelectionPolicy = "rotate",
+    n: int = 5,
+) -> Selection:
+    """Choose up to `n` active personas, each once; the same input gives the same choice.
+
+    `rotate` takes those never met and then those least recently met. `hardest` takes those with
+    the lowest mean score of the agent, and never-met ones only to fill up. `uncertain` takes
+    those whose mean score has the widest interval. Equals are taken so that their scenarios
+    differ, and then by id.
+
+    Raises:
+        NotFoundError: No persona is active.
+    """
+    active = [persona for persona in personas if persona.active]
+    if not active:
+        raise NotFoundError(
+            "No active personas found.",
+            field="personas",
+            hint="Type: cornerman personas import FILE, or: cornerman personas generate N",
+        )
+    spread = _scenario_rank(active)
+    known = {p.id: history.get(p.id, PersonaHistory(p.id)) for p in active}
+    chosen = sorted(active, key=lambda p: (_urgency(known[p.id], policy), spread[p.id], p.id))[:n]
+    return Selection(
+        persona_ids=tuple(p.id for p in chosen),
+        policy=policy,
+        reasons={p.id: _reason(known[p.id], policy) for p in chosen},
+    )
+
+
+def named_personas(personas: Sequence[Persona], ids: Sequence[str]) -> list[Persona]:
+    """The personas that a request names, in its order, active or not.
+
+    Raises:
+        BadInputError: An id is unknown.
+    """
+    by_id = {persona.id: persona for persona in personas}
+    for position, persona_id in enumerate(ids):
+        if persona_id not in by_id:
+            raise BadInputError(
+                f"persona_ids.{position}: expected the id of a persona, but {persona_id!r} came.",
+                field=f"persona_ids.{position}",
+                hint="Type: cornerman personas list",
+            )
+    return [by_id[persona_id] for persona_id in ids]
+
+
+def interval_width(scores: Sequence[float]) -> float:
+    """Width of the 95% interval of a persona's mean score; infinite when it was never rated.
+
+    The variance is pooled with a prior of two scores that deviate by 25, so that two equal
+    scores do not pass for certainty.
+    """
+    if not scores:
+        return math.inf
+    squares = pvariance(scores) * len(scores) + _PRIOR_WEIGHT * _PRIOR_DEVIATION**2
+    variance = squares / (len(scores) - 1 + _PRIOR_WEIGHT)
+    return 2 * 1.96 * math.sqrt(variance / len(scores))
+
+
+def _urgency(history: PersonaHistory, policy: SelectionPolicy) -> float:
+    """Lower goes first."""
+    if policy == "rotate":
+        return _seconds(history.last_met) if history.battles else -math.inf
+    if policy == "hardest":
+        return fmean(history.scores) if history.scores else math.inf
+    return -interval_width(history.scores)
+
+
+def _seconds(moment: datetime | None) -> float:
+    # A battle without a start was never begun; it counts as long ago.
+    return moment.timestamp() if moment is not None else 0.0
+
+
+def _scenario_rank(personas: Sequence[Persona]) -> dict[str, int]:
+    """How many personas of the same scenario come before each, by id."""
+    seen: dict[str, int] = {}
+    ranks: dict[str, int] = {}
+    for persona in sorted(personas, key=lambda p: p.id):
+        if persona.scenario is None:
+            ranks[persona.id] = 0
+            continue
+        ranks[persona.id] = seen.get(persona.scenario.id, 0)
+        seen[persona.scenario.id] = ranks[persona.id] + 1
+    return ranks
+
+
+def _reason(history: PersonaHistory, policy: SelectionPolicy) -> str:
+    if policy == "rotate":
+        if not history.battles or history.last_met is None:
+            return "never met" if not history.battles else "met before, at an unknown time"
+        return f"last met {history.last_met.isoformat(timespec='seconds')}"
+    if not history.scores:
+        return "never scored"
+    if policy == "hardest":
+        return f"mean score {fmean(history.scores):.1f} in {len(history.scores)} battles"
+    return f"interval of the mean is {interval_width(history.scores):.1f} points wide"
