@@ -50,8 +50,8 @@ bench-peers: env-dev  ## Measure beside other libraries
 	@$(BIN)/python -m tests.bench.peers $(ARGS)
 
 UV := .venv/uv/bin/uv
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links
+COMPILE := $(UV) pip compile --quiet --system-certs --universal --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
 	@$(BIN)/python -m pip install --quiet --target .venv/uv --upgrade uv
