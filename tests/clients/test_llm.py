@@ -26,9 +26,11 @@ from tests.support.meters import MemoryMeter
 
 async def test_answers_with_text_usage_and_exact_cost():
     meter = MemoryMeter()
-    async with LLMStandin(lambda r, n: Reply(text="hi", usage=(1000, 100), cached_tokens=400)) as s:
-        async with open_llm(s, meter) as llm:
-            answer = await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply(text="hi", usage=(1000, 100), cached_tokens=400)) as s,
+        open_llm(s, meter) as llm,
+    ):
+        answer = await llm.chat(SCOPE, ask())
     assert (answer.text, answer.input_tokens, answer.cached_tokens) == ("hi", 1000, 400)
     expected = (Decimal("0.15") * 600 + Decimal("0.075") * 400 + Decimal("0.6") * 100) * 10**6
     assert answer.cost_pico == meter.cost_pico == int(expected)
@@ -110,18 +112,22 @@ async def test_does_not_retry_what_no_retry_mends(status: int):
 
 async def test_does_not_wait_for_an_account_without_credit():
     body = json.dumps({"error": {"message": "quota", "code": "insufficient_quota"}}).encode()
-    async with LLMStandin(lambda r, n: Reply(status=429, body=body)) as server:
-        async with open_llm(server, MemoryMeter()) as llm:
-            with pytest.raises(LLMError) as caught:
-                await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply(status=429, body=body)) as server,
+        open_llm(server, MemoryMeter()) as llm,
+    ):
+        with pytest.raises(LLMError) as caught:
+            await llm.chat(SCOPE, ask())
     assert caught.value.kind == "refused" and "credit" in caught.value.hint
 
 
 async def test_says_which_variable_to_check_when_the_key_is_refused():
-    async with LLMStandin(lambda r, n: Reply(status=401)) as server:
-        async with open_llm(server, MemoryMeter()) as llm:
-            with pytest.raises(LLMError) as caught:
-                await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply(status=401)) as server,
+        open_llm(server, MemoryMeter()) as llm,
+    ):
+        with pytest.raises(LLMError) as caught:
+            await llm.chat(SCOPE, ask())
     assert "SANDBOX_OPENAI_API_KEY" in caught.value.hint
 
 
@@ -150,10 +156,12 @@ async def test_books_errors_at_nothing_and_lost_calls_at_their_worst_case():
 async def test_books_a_malformed_answer_at_the_usage_that_it_had():
     body = b'{"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 1}}'
     meter = MemoryMeter()
-    async with LLMStandin(lambda r, n: Reply(body=body)) as server:
-        async with open_llm(server, meter, retries=0) as llm:
-            with pytest.raises(LLMError):
-                await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply(body=body)) as server,
+        open_llm(server, meter, retries=0) as llm,
+    ):
+        with pytest.raises(LLMError):
+            await llm.chat(SCOPE, ask())
     assert meter.cost_pico == PriceBook().cost_pico("gpt-4o-mini", 10, 1)
 
 
@@ -181,20 +189,24 @@ async def test_waits_as_long_as_the_server_asks(name: str):
 
 async def test_gives_up_when_the_server_asks_for_too_long_a_wait():
     fast = FastClock()
-    async with LLMStandin(lambda r, n: Reply(status=429, headers={"retry-after": "61"})) as server:
-        async with open_llm(server, MemoryMeter(), clock=fast.clock) as llm:
-            with pytest.raises(LLMError) as caught:
-                await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply(status=429, headers={"retry-after": "61"})) as server,
+        open_llm(server, MemoryMeter(), clock=fast.clock) as llm,
+    ):
+        with pytest.raises(LLMError) as caught:
+            await llm.chat(SCOPE, ask())
     assert (caught.value.retry_after_seconds, fast.waits) == (61, [])
 
 
 async def test_ends_all_attempts_at_the_deadline():
     started = time.monotonic()
     meter = MemoryMeter()
-    async with LLMStandin(lambda r, n: Reply(hang=True)) as server:
-        async with open_llm(server, meter, clock=Clock()) as llm:
-            with pytest.raises(LLMError) as caught:
-                await llm.chat(SCOPE, ask(timeout_seconds=0.2, deadline_seconds=0.3))
+    async with (
+        LLMStandin(lambda r, n: Reply(hang=True)) as server,
+        open_llm(server, meter, clock=Clock()) as llm,
+    ):
+        with pytest.raises(LLMError) as caught:
+            await llm.chat(SCOPE, ask(timeout_seconds=0.2, deadline_seconds=0.3))
     assert caught.value.kind == "timeout"
     assert 0.2 <= time.monotonic() - started < 0.6
 
@@ -249,9 +261,11 @@ async def test_many_calls_at_once_never_pass_a_budget():
             return False
         return True
 
-    async with LLMStandin(lambda r, n: Reply(usage=(10, 300))) as server:
-        async with open_llm(server, meter) as llm:
-            done = await asyncio.gather(*(one() for _ in range(20)))
+    async with (
+        LLMStandin(lambda r, n: Reply(usage=(10, 300))) as server,
+        open_llm(server, meter) as llm,
+    ):
+        done = await asyncio.gather(*(one() for _ in range(20)))
     assert 0 < sum(done) < 20
     assert meter.spent["run:r1"] <= 10**9 and meter.reserved["run:r1"] == 0
 
@@ -276,10 +290,12 @@ async def test_refuses_parameters_that_the_reserve_would_not_cover(extra: dict[s
 
 async def test_a_model_that_passes_its_worst_case_is_reserved_more_the_next_time():
     meter = MemoryMeter()
-    async with LLMStandin(lambda r, n: Reply(usage=(10_000, 10_000))) as server:
-        async with open_llm(server, meter) as llm:
-            await llm.chat(SCOPE, ask())
-            await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply(usage=(10_000, 10_000))) as server,
+        open_llm(server, meter) as llm,
+    ):
+        await llm.chat(SCOPE, ask())
+        await llm.chat(SCOPE, ask())
     first, second = meter.rows.values()
     assert first.outcome and first.outcome.cost_pico > first.call.worst_cost_pico
     assert second.call.worst_cost_pico >= first.outcome.cost_pico
@@ -291,9 +307,11 @@ def test_what_a_byte_level_tokenizer_counts_is_within_the_reserve(text: str, out
     async def run() -> MemoryMeter:
         meter = MemoryMeter()
         usage = (len(text.encode()) + 12, output)
-        async with LLMStandin(lambda r, n: Reply(usage=usage)) as server:
-            async with open_llm(server, meter) as llm:
-                await llm.chat(SCOPE, ask(text, max_tokens=64))
+        async with (
+            LLMStandin(lambda r, n: Reply(usage=usage)) as server,
+            open_llm(server, meter) as llm,
+        ):
+            await llm.chat(SCOPE, ask(text, max_tokens=64))
         return meter
 
     (row,) = asyncio.run(run()).rows.values()
@@ -329,15 +347,19 @@ async def test_the_key_reaches_the_server_and_no_error_row_or_answer():
 
 async def test_a_body_over_the_limit_is_not_read_on():
     body = b'{"x": "' + b"a" * 9_000_000 + b'"}'
-    async with LLMStandin(lambda r, n: Reply(body=body)) as server:
-        async with open_llm(server, MemoryMeter(), retries=0) as llm:
-            with pytest.raises(LLMError, match="longer than") as caught:
-                await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply(body=body)) as server,
+        open_llm(server, MemoryMeter(), retries=0) as llm,
+    ):
+        with pytest.raises(LLMError, match="longer than") as caught:
+            await llm.chat(SCOPE, ask())
     assert caught.value.kind == "malformed"
 
 
 async def test_length_is_an_answer():
-    async with LLMStandin(lambda r, n: Reply("cut", finish_reason="length")) as server:
-        async with open_llm(server, MemoryMeter()) as llm:
-            answer = await llm.chat(SCOPE, ask())
+    async with (
+        LLMStandin(lambda r, n: Reply("cut", finish_reason="length")) as server,
+        open_llm(server, MemoryMeter()) as llm,
+    ):
+        answer = await llm.chat(SCOPE, ask())
     assert (answer.text, answer.finish_reason) == ("cut", "length")

@@ -37,10 +37,12 @@ async def test_a_stream_gives_the_same_answer_and_usage():
 )
 async def test_a_broken_stream_is_an_error_at_its_worst_case(reply: Reply, kind: str):
     meter = MemoryMeter()
-    async with LLMStandin(lambda r, n: reply) as server:
-        async with open_llm(server, meter, retries=1) as llm:
-            with pytest.raises(LLMError) as caught:
-                await llm.chat(SCOPE, ask(stream=True))
+    async with (
+        LLMStandin(lambda r, n: reply) as server,
+        open_llm(server, meter, retries=1) as llm,
+    ):
+        with pytest.raises(LLMError) as caught:
+            await llm.chat(SCOPE, ask(stream=True))
     assert (caught.value.kind, meter.outcomes) == (kind, [kind, kind])
     assert meter.cost_pico == sum(row.call.worst_cost_pico for row in meter.rows.values())
 
