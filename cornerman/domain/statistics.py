@@ -159,7 +159,7 @@ def _binomial_bounds(successes: float, n: int) -> tuple[float, float]:
 
 def _sign_flip_p(change: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> float:
     """Two-sided p-value of the changes' signs being arbitrary."""
-    if not bool(np.any(change)):
+    if change.size < 2 or not bool(np.any(change)):
         return 1.0
     found = stats.permutation_test(
         (change,),

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from cornerman.domain.cases import EvaluationContext, Score
 from cornerman.evaluators.text import as_text, expected_of
 
-# A minus counts as a sign only where no word or number ends before it: `16-3` ends in 3.
 _NUMBER = re.compile(
-    r"(?P<sign>(?<![\w.)])[-−+]\s?)?[$€£]?\s?(?P<inner>[-−])?"
-    r"(?P<digits>\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?P<exponent>[eE][-+]?\d{1,3}(?!\w))?"
+    r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?!\w))?"
 )
+_CURRENCY = re.compile(r"[$€£]\s?")
+# A minus is a sign only where it touches the number and no word or number touches it: `16-3` and
+# `16 - 3` end in 3, and so does the list item `- 3`.
+_MINUS = re.compile(r"(?<![\w.)%])[-−]$")
 
 
 def last_number(value: Any) -> float | None:
@@ -32,15 +33,9 @@ def last_number(value: Any) -> float | None:
     if not numbers:
         return None
     found = numbers[-1]
-    negative = any("-" in sign or "−" in sign for sign in (found["sign"] or "", _inner(found)))
-    size = float(found["digits"].replace(",", "") + (found["exponent"] or ""))
-    return -size if negative else size
-
-
-def _inner(found: re.Match[str]) -> str:
-    # `$-3` is minus three; in `16-3`, matched from the minus on, there is no currency before it.
-    has_currency = any(sign in found[0] for sign in "$€£")
-    return (found["inner"] or "") if has_currency else ""
+    size = float(found[0].replace(",", ""))
+    before = _CURRENCY.sub("", found.string[max(0, found.start() - 8) : found.start()])
+    return -size if _MINUS.search(before) else size
 
 
 class Numeric(BaseModel):
