@@ -1,0 +1,123 @@
+"""Where a training run stands, and whether one of its stops has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cornerman.domain.candidates import Candidate
+from cornerman.domain.cases import CaseResult
+from cornerman.domain.errors import CornermanError
+from cornerman.domain.optimizer_options import OptimizerOptions
+from cornerman.domain.statistics import scores_by_case
+
+# A run with a larger share of errored cases measures its faults, not its prompts.
+MAX_ERRORED_SHARE = 0.2
+
+
+class TooManyErroredError(CornermanError):
+    """More than a fifth of the cases have no score."""
+
+    code = "too_many_errored"
+
+
+@dataclass
+class TrainingProgress:
+    """The loop's state after an epoch; rebuilt by the same steps when a run is resumed.
+
+    Args:
+        incumbent: The candidate with the best validation score so far; ties stay with the
+            earlier one.
+        best_score: Its mean over the validation cases, in 0..1.
+        since_best: Epochs since it was found.
+    """
+
+    options: OptimizerOptions
+    epoch: int = 0
+    incumbent: Candidate | None = None
+    best_score: float | None = None
+    since_best: int = 0
+    improved_at: list[int] = field(default_factory=list[int])
+
+    def finish_epoch(self, epoch: int, candidate: Candidate | None, score: float | None) -> bool:
+        """Take in an epoch's validated candidate; return whether it is the new best."""
+        self.epoch = epoch
+        better = score is not None and (self.best_score is None or score > self.best_score)
+        if candidate is not None and better:
+            self.incumbent, self.best_score, self.since_best = candidate, score, 0
+            self.improved_at.append(epoch)
+            return True
+        self.since_best += 1
+        return False
+
+    @property
+    def target_reached(self) -> bool:
+        target = self.options.target_score
+        return target is not None and self.best_score is not None and self.best_score >= target
+
+    @property
+    def stopped_by(self) -> str | None:
+        """`target_score`, `patience` or, after the last epoch, `epochs`; None to go on."""
+        if self.target_reached:
+            return "target_score"
+        if self.epoch >= self.options.epochs:
+            return "epochs"
+        if self.options.patience is not None and self.since_best >= self.options.patience:
+            return "patience"
+        return None
+
+    def wants_checkpoint(self, *, improved: bool) -> bool:
+        """A checkpoint is due on improvement, at each interval, and at the end."""
+        at_interval = self.epoch % self.options.checkpoint_interval == 0
+        return improved or at_interval or self.stopped_by is not None
+
+
+def mean_score(results: Sequence[CaseResult]) -> float | None:
+    """Mean over cases of their scores (repeats averaged first); errored cases are left out.
+
+    None when no case has a score.
+    """
+    scores = scores_by_case(results)
+    return sum(scores.values()) / len(scores) if scores else None
+
+
+def evaluator_means(
+    results: Iterable[CaseResult], evaluator_ids: Iterable[str]
+) -> dict[str, float]:
+    """Mean by evaluator; a timed-out case counts 0 for each, an errored one not at all."""
+    counted = [result for result in results if result.status != "errored"]
+    means = dict[str, float]()
+    for evaluator_id in evaluator_ids:
+        values = [
+            result.evaluations[evaluator_id].value if evaluator_id in result.evaluations else 0.0
+            for result in counted
+        ]
+        if values:
+            means[evaluator_id] = sum(values) / len(values)
+    return means
+
+
+def count_statuses(results: Iterable[CaseResult]) -> dict[str, int]:
+    """How many results are `scored`, `timed_out`, `errored`."""
+    counts = {"scored": 0, "timed_out": 0, "errored": 0}
+    for result in results:
+        counts[result.status] += 1
+    return counts
+
+
+def require_few_errored(results: Sequence[CaseResult]) -> None:
+    """Fail a run that could not score its cases.
+
+    Raises:
+        TooManyErroredError: More than 20% are errored; quotes the most frequent error.
+    """
+    errored = [result for result in results if result.status == "errored"]
+    if not errored or len(errored) <= MAX_ERRORED_SHARE * len(results):
+        return
+    messages = [f"{r.error.type}: {r.error.message}" for r in errored if r.error is not None]
+    commonest = max(set(messages), key=messages.count) if messages else "unknown"
+    raise TooManyErroredError(
+        f"{len(errored)} of {len(results)} cases errored, over the limit of "
+        f"{MAX_ERRORED_SHARE:.0%}. Most often: {commonest[:500]}",
+        hint="Mend the agent or the evaluator, then continue with: cornerman train --resume",
+    )

@@ -1,0 +1,185 @@
+"""The lab of one training run: does what the optimizer decides, stores it, finds it again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+
+from cornerman.domain.candidates import Candidate, Prompts
+from cornerman.domain.cases import Case, CaseResult, Split
+from cornerman.domain.dataset import DatasetSplit
+from cornerman.domain.errors import StopError
+from cornerman.domain.optimizer_options import OptimizerOptions
+from cornerman.domain.seeds import stream
+from storage import candidates as candidate_rows
+from storage import cases as case_rows
+from tasks.case import (
+    CASE_RETRIES,
+    TASK_TIMEOUT_MARGIN_SECONDS,
+    CaseErroredError,
+    CaseJob,
+    errored_result,
+    run_case,
+    store_case,
+)
+from tasks.rewrite import ask_optimizer
+from tasks.training_context import TrainingContext
+
+# Tasks begun beyond those that may run: Prefect's bookkeeping of one then overlaps the waiting
+# of another, which is worth a tenth of the wall time for cases of 0.2 s.
+_TASKS_AHEAD = 3
+
+
+class TrainingLab:
+    """Implements `cornerman.domain.optimizer.Lab` on Prefect tasks and the database."""
+
+    def __init__(self, context: TrainingContext, split: DatasetSplit) -> None:
+        self._context = context
+        self._split = split
+        self._results: dict[str, dict[tuple[str, int], CaseResult]] = {}
+        self._pool: list[Candidate] = []
+        self._named: dict[int, int] = {}
+        self._starting = asyncio.Semaphore(
+            context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
+        )
+        self.epoch = 1
+
+    async def load(self) -> None:
+        """Find what earlier attempts at this run stored."""
+        run_id = self._context.run_id
+        for result in await self._context.db.read(case_rows.read_case_results, run_id):
+            self._remember(result)
+
+    def _remember(self, result: CaseResult) -> None:
+        held = self._results.setdefault(result.candidate_id, {})
+        held[result.case.id, result.repeat] = result
+
+    # -- what the optimizer may see
+
+    @property
+    def options(self) -> OptimizerOptions:
+        return self._context.spec.optimizer
+
+    @property
+    def train(self) -> Sequence[Case]:
+        return self._split.train
+
+    @property
+    def validation(self) -> Sequence[Case]:
+        return self._split.validation
+
+    @property
+    def pool(self) -> Sequence[Candidate]:
+        return tuple(self._pool)
+
+    def results(self, candidate_id: str) -> Mapping[str, CaseResult]:
+        held = self._results.get(candidate_id, {})
+        return {
+            case_id: result
+            for (case_id, repeat), result in held.items()
+            if repeat == 0 and result.split != "test"
+        }
+
+    def all_results(self, candidate_id: str) -> list[CaseResult]:
+        """Everything known of a candidate, repeats and test included, in the dataset's order."""
+        held = self._results.get(candidate_id, {}).values()
+        return sorted(held, key=lambda result: (result.case.index, result.repeat))
+
+    def candidate_ids(self) -> list[str]:
+        """Every candidate that was run on anything."""
+        return list(self._results)
+
+    def rng(self, purpose: str) -> random.Random:
+        return stream(self.options.seed, purpose)
+
+    # -- what the optimizer may do
+
+    def propose(self, *, parent: Candidate, prompts: Prompts, origin: str) -> Candidate:
+        number = self._named[self.epoch] = self._named.get(self.epoch, 0) + 1
+        return Candidate(
+            id=f"c{self.epoch}-{number}",
+            prompts=prompts,
+            parent_id=parent.id,
+            epoch=self.epoch,
+            origin=origin,
+        )
+
+    async def add(self, candidate: Candidate) -> None:
+        """Put the starting candidate into the pool."""
+        await self._context.db.write(
+            candidate_rows.create_candidate, self._context.run_id, candidate
+        )
+        self._pool.append(candidate)
+
+    async def decide(self, candidate: Candidate, *, accepted: bool, reason: str) -> None:
+        run_id, db = self._context.run_id, self._context.db
+        await db.write(candidate_rows.create_candidate, run_id, candidate)
+        decision = {"accepted": accepted, "reason": reason}
+        await db.write(candidate_rows.update_candidate_decision, run_id, candidate.id, decision)
+        if accepted:
+            self._pool.append(candidate)
+
+    async def rewrite(self, key: str, messages: Sequence[Mapping[str, str]]) -> str:
+        return await ask_optimizer(self._context, f"e{self.epoch}/{key}", messages)
+
+    async def evaluate(self, candidate: Candidate, cases: Sequence[Case]) -> list[CaseResult]:
+        await self._context.db.write(
+            candidate_rows.create_candidate, self._context.run_id, candidate
+        )
+        return await self._run(candidate, cases, split=None)
+
+    async def evaluate_test(self, candidate: Candidate) -> list[CaseResult]:
+        """Open the test split for a candidate; only the loop does, at its end."""
+        return await self._run(candidate, self._split.test, split="test")
+
+    async def _run(
+        self, candidate: Candidate, cases: Sequence[Case], *, split: Split | None
+    ) -> list[CaseResult]:
+        training = {case.id for case in self._split.train}
+        wanted = [
+            CaseJob(
+                candidate,
+                case,
+                split or ("train" if case.id in training else "validation"),
+                self.epoch,
+                repeat,
+            )
+            for case in cases
+            for repeat in range(self.options.repeats)
+        ]
+        known = self._results.get(candidate.id, {})
+        missing = [job for job in wanted if (job.case.id, job.repeat) not in known]
+        await self._run_missing(missing)
+        held = self._results.get(candidate.id, {})
+        return [held[job.case.id, job.repeat] for job in wanted]
+
+    async def _run_missing(self, jobs: Sequence[CaseJob]) -> None:
+        outcomes = await asyncio.gather(
+            *(self._run_one(job) for job in jobs), return_exceptions=True
+        )
+        # All cases that could still finish have; what stopped the others ends the round.
+        for outcome in outcomes:
+            if isinstance(outcome, CaseResult):
+                self._remember(outcome)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise self._context.stopping or outcome
+
+    async def _run_one(self, job: CaseJob) -> CaseResult:
+        async with self._starting:
+            self._context.check()
+            timeout = self.options.case_timeout_seconds
+            attempt = run_case.with_options(
+                task_run_name=f"{job.candidate.id} case {job.case.id}"
+                + (f" repeat {job.repeat}" if job.repeat else ""),
+                timeout_seconds=2 * timeout + TASK_TIMEOUT_MARGIN_SECONDS,
+            )
+            try:
+                return await attempt(self._context, job)
+            except CaseErroredError as error:
+                attempts = 1 + (CASE_RETRIES if error.retried else 0)
+                return await store_case(self._context, errored_result(job, error, attempts))
+            except StopError as stop:
+                self._context.stop(stop)
+                raise

@@ -1,0 +1,64 @@
+"""`train-workflow`: epochs over a dataset of cases, rewriting prompts, under a hard budget.
+
+Epoch 1 scores the prompts as they are; every later epoch is one round of rewriting. The test
+split is opened once, at the end. Every effect is stored under a key of its own, so a run that is
+started again under its id goes on where it was, paying for nothing twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.runtime import flow_run
+
+from cornerman.domain.errors import StopError
+from cornerman.domain.train_parameters import TrainParameters
+from flows.embedded import ServedFlow
+from flows.engine import open_engine
+from flows.session import RunSession, run_session
+from flows.training_end import end_training
+from flows.training_run import TrainingRun, prepare_training
+
+
+async def _train(parameters: TrainParameters) -> dict[str, Any]:
+    """Train a workflow's prompts.
+
+    Returns:
+        The run's result, as `cornerman train --json` prints it.
+
+    Raises:
+        BadInputError: The request cannot be run; nothing was spent.
+        ConflictError: A living process works on this run.
+        CornermanError: The run failed; what it has is kept.
+    """
+    async with open_engine() as engine:
+        flow_run_id = str(flow_run.id)
+        run_id = parameters.run_id or f"train-{flow_run_id.replace('-', '')[:12]}"
+        run = await prepare_training(engine, parameters, run_id)
+        async with run_session(engine.db, run_id, flow_run_id=flow_run_id) as session:
+            try:
+                stop = await session.guard(_epochs(run, session))
+            except StopError as cancelled:
+                stop = cancelled
+            except Exception as error:
+                await end_training(run, error=error)
+                raise
+            return await end_training(run, stop=stop)
+
+
+async def _epochs(run: TrainingRun, session: RunSession) -> StopError | None:
+    """Run epochs until one of the request's stops; return what stopped it early, if anything."""
+    session.on_kill_switch(run.context.kill_switch_turned_on)
+    try:
+        await run.score_starting_prompts()
+        while run.progress.stopped_by is None:
+            await run.next_epoch()
+        await run.open_test_split()
+    except StopError as stop:
+        return stop
+    finally:
+        await run.close()
+    return None
+
+
+train_workflow = ServedFlow(_train, name="train-workflow", validate_parameters=True)

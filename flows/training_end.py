@@ -1,0 +1,170 @@
+"""How a training run ends: its result, from what is stored, in one transaction with its end."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from cornerman.domain.cases import CaseResult
+from cornerman.domain.errors import CornermanError, StopError
+from cornerman.domain.money import pico_to_usd
+from cornerman.domain.runs import NewEvent, RunStatus
+from cornerman.domain.statistics import mean_interval, paired_improvement, scores_by_case
+from flows.training_run import TrainingRun
+from storage import cases, checkpoints, events, ledger, runs
+
+_STATUS: dict[str, RunStatus] = {
+    "cancelled": "cancelled",
+    "budget": "stopped",
+    "kill_switch": "stopped",
+}
+
+
+async def end_training(
+    run: TrainingRun, *, stop: StopError | None = None, error: Exception | None = None
+) -> dict[str, Any]:
+    """Store the last checkpoint, the result and the run's end; return the result.
+
+    A run that was stopped keeps everything that it has; so does one that failed.
+    """
+    progress = run.progress
+    if progress.incumbent is not None and not _incumbent_is_stored(run):
+        await run.store_checkpoint(progress.epoch)
+    stopped_by = _stopped_by(run, stop, error)
+    status: RunStatus = "failed" if error else _STATUS.get(stopped_by or "", "completed")
+    held = await run.context.db.read(_read_totals, run.context.run_id, run.context.spec.workflow_id)
+    result = _result(run, held, status, stopped_by)
+    facts = None if error is None else _error_facts(error)
+    if facts is not None:
+        result["error"] = {"type": facts["type"], "message": facts["message"]}
+    await run.context.db.write(_finish, run, status, stopped_by, result, facts)
+    return result
+
+
+def _incumbent_is_stored(run: TrainingRun) -> bool:
+    best = run.progress.incumbent
+    return best is not None and any(
+        checkpoint.metadata.get("candidate_id") == best.id for checkpoint in run.checkpoints
+    )
+
+
+def _stopped_by(run: TrainingRun, stop: StopError | None, error: Exception | None) -> str | None:
+    if error is not None:
+        return "error"
+    if stop is not None:
+        return stop.stopped_by
+    # Having run all its epochs is not being stopped.
+    reason = run.progress.stopped_by
+    return None if reason == "epochs" else reason
+
+
+def _error_facts(error: Exception) -> dict[str, Any]:
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "hint": error.hint if isinstance(error, CornermanError) else "",
+        "stack": "".join(traceback.format_exception(error))[-8_000:],
+    }
+
+
+def _read_totals(session: Any, run_id: str, workflow_id: str) -> dict[str, Any]:
+    best = checkpoints.read_best_checkpoint(session, workflow_id)
+    return {
+        "cost_usd": pico_to_usd(ledger.read_run_cost_pico(session, run_id)),
+        "model_calls": ledger.count_run_calls(session, run_id),
+        "cases": cases.count_case_statuses(session, run_id),
+        "workflow_best_id": None if best is None else best.id,
+    }
+
+
+def _test_scores(run: TrainingRun, candidate_id: str) -> dict[str, float]:
+    results = [r for r in run.lab.all_results(candidate_id) if r.split == "test"]
+    return scores_by_case(results)
+
+
+def _result(
+    run: TrainingRun, held: dict[str, Any], status: str, stopped_by: str | None
+) -> dict[str, Any]:
+    spec, progress = run.context.spec, run.progress
+    best = progress.incumbent or run.start
+    seed = spec.optimizer.seed
+    before, after = _test_scores(run, run.start.id), _test_scores(run, best.id)
+    stored = [checkpoint.as_dict() for checkpoint in run.checkpoints]
+    mine = next((c for c in reversed(stored) if c["metadata"]["candidate_id"] == best.id), None)
+    change = paired_improvement(before, after, seed)
+    return {
+        "mode": "train",
+        "run_id": run.context.run_id,
+        "workflow_id": spec.workflow_id,
+        "status": status,
+        "stopped_by": stopped_by,
+        "cost_usd": held["cost_usd"],
+        "model_calls": held["model_calls"],
+        "max_concurrency": spec.optimizer.effective_concurrency,
+        "requested_concurrency": spec.optimizer.max_concurrency,
+        "dataset_id": run.dataset_id,
+        "dataset": _dataset_facts(run),
+        "prompts": {name: prompt.model_dump() for name, prompt in best.prompts.items()},
+        "seed_score": run.validation_score(run.start),
+        "validation_score": progress.best_score,
+        "best_checkpoint": mine,
+        "checkpoints": stored,
+        "summary": {} if mine is None else mine["metadata"]["summary"],
+        "seed_test_score": mean_interval(list(before.values()), seed).as_dict(),
+        "test_score": mean_interval(list(after.values()), seed).as_dict(),
+        "improvement": {
+            "mean": change.mean,
+            "low": change.low,
+            "high": change.high,
+            "n": change.n,
+            "better": change.better,
+        },
+        "cases": held["cases"],
+        "results": [_line(result) for result in run.lab.all_results(best.id)],
+        "simulated": run.context.simulated,
+    }
+
+
+def _dataset_facts(run: TrainingRun) -> dict[str, Any]:
+    split = run.split
+    return {
+        "train": len(split.train),
+        "validation": len(split.validation),
+        "test": len(split.test),
+        "note": split.note,
+    }
+
+
+def _line(result: CaseResult) -> dict[str, Any]:
+    return {
+        "case_index": result.case.index,
+        "case_id": result.case.id,
+        "split": result.split,
+        "repeat": result.repeat,
+        "status": result.status,
+        "score": result.score,
+        "inputs": result.case.inputs,
+        "expected_output": result.case.expected_output,
+        "output": result.output,
+        "evaluations": {name: score.as_dict() for name, score in result.evaluations.items()},
+        "error": None if result.error is None else result.error.message,
+        "duration_ms": result.duration_ms,
+        "cost_usd": result.cost_usd,
+    }
+
+
+def _finish(
+    session: Any,
+    run: TrainingRun,
+    status: RunStatus,
+    stopped_by: str | None,
+    result: dict[str, Any],
+    error: dict[str, Any] | None,
+) -> None:
+    run_id = run.context.run_id
+    ledger.settle_run_calls(session, run_id)
+    event = NewEvent("agentensor_trainer", "training_result", result)
+    events.create_event(session, run_id, event)
+    runs.finish_run(
+        session, run_id, status=status, stopped_by=stopped_by, result=result, error=error
+    )

@@ -1,0 +1,275 @@
+"""One case: the agent's call, its evaluators, one row and one event."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, replace
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from cornerman.clients.llm import ChatRequest
+from cornerman.domain.aio import within
+from cornerman.domain.candidates import Candidate
+from cornerman.domain.cases import Case, CaseError, CaseResult, EvaluationContext, Score, Split
+from cornerman.domain.errors import CornermanError, LLMError, StopError
+from cornerman.domain.money import pico_to_usd
+from cornerman.domain.outputs import as_json
+from cornerman.domain.runs import NewEvent
+from cornerman.domain.seeds import derived_seed
+from cornerman.domain.statistics import weighted_score
+from storage import cases as case_rows
+from storage import events
+from tasks.agent import AgentContext, PromptText, isolated, prompts_for_agent
+from tasks.judge import judging
+from tasks.training_context import TrainingContext, case_subject, texts_of
+
+# Beyond the case's own time-out: the grace for work that ignores cancellation, and the writes.
+TASK_TIMEOUT_MARGIN_SECONDS = 30.0
+CASE_RETRIES = 2
+_STACK_LIMIT = 4_000
+
+
+class CaseJob:
+    """Which case to run for which candidate; opaque to Prefect, as `TrainingContext` is."""
+
+    def __init__(
+        self, candidate: Candidate, case: Case, split: Split, epoch: int, repeat: int = 0
+    ) -> None:
+        self.candidate = candidate
+        self.case = case
+        self.split: Split = split
+        self.epoch = epoch
+        self.repeat = repeat
+
+    @property
+    def subject(self) -> str:
+        return case_subject(self.candidate.id, self.case.id, self.repeat)
+
+
+class CaseErroredError(CornermanError):
+    """A case that could not be scored; carried to the retry policy, never to the user."""
+
+    def __init__(self, error: BaseException, output: Any = None) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.error = error
+        self.output = output
+
+    @property
+    def retried(self) -> bool:
+        """Whether the retry policy tried the case again before giving up."""
+        return is_retryable(self)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same case may go well later: a model's hiccup may, a bug may not."""
+    cause = error.error if isinstance(error, CaseErroredError) else error
+    return isinstance(cause, LLMError) and cause.retryable
+
+
+async def _retry_condition(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    try:
+        await state.aresult(raise_on_failure=True)
+    except CaseErroredError as error:
+        return is_retryable(error)
+    except BaseException:  # noqa: BLE001 - anything else is not ours to retry
+        return False
+    return False
+
+
+@task(
+    name="case",
+    tags=["agent-case"],
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=CASE_RETRIES,
+    retry_delay_seconds=[0.5, 2.0],
+    retry_condition_fn=_retry_condition,
+)
+async def run_case(context: TrainingContext, job: CaseJob) -> CaseResult:
+    """Run one case and store its result and its event in one transaction.
+
+    A time-out is a result, and so is an error that will not be retried again by the flow.
+
+    Raises:
+        CaseErroredError: The case has no score; the flow stores it once retries are used up.
+        StopError: The run must start no more work.
+    """
+    async with context.case_slots:
+        context.check()
+        started = time.perf_counter()
+        try:
+            result = await _attempt(context, job, started)
+        except StopError as stop:
+            context.stop(stop)
+            raise
+        return await store_case(context, result)
+
+
+async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> CaseResult:
+    timeout = context.spec.optimizer.case_timeout_seconds
+    progress = _Progress()
+    try:
+        evaluations = await within(timeout, _answer_and_score(context, job, progress))
+    except TimeoutError:
+        return _timed_out(job, progress, timeout, started)
+    except StopError:
+        raise
+    except Exception as error:
+        raise CaseErroredError(error, progress.output) from error
+    weights = context.spec.weights
+    return CaseResult(
+        case=job.case,
+        candidate_id=job.candidate.id,
+        split=job.split,
+        epoch=job.epoch,
+        status="scored",
+        score=weighted_score(evaluations, weights),
+        output=progress.output,
+        evaluations=evaluations,
+        duration_ms=_elapsed_ms(started),
+        repeat=job.repeat,
+    )
+
+
+@dataclass
+class _Progress:
+    """How far a case came before its time was up."""
+
+    output: Any = None
+
+
+async def _answer_and_score(
+    context: TrainingContext, job: CaseJob, progress: _Progress
+) -> dict[str, Score]:
+    began = time.perf_counter()
+    inputs, metadata = isolated(job.case.inputs), isolated(job.case.metadata)
+    output = await context.agent(
+        inputs, prompts_for_agent(job.candidate.prompts), _agent_context(context, job)
+    )
+    progress.output = output = as_json(output)
+    evaluated = EvaluationContext(
+        inputs=isolated(job.case.inputs),
+        output=output,
+        expected_output=isolated(job.case.expected_output),
+        metadata=metadata,
+        duration_ms=_elapsed_ms(began),
+    )
+    with judging(context.scope(job.subject)):
+        return {name: await evaluator(evaluated) for name, evaluator in context.evaluators.items()}
+
+
+def _agent_context(context: TrainingContext, job: CaseJob) -> AgentContext:
+    calls = 0
+
+    async def chat(
+        messages: list[dict[str, Any]], *, prompt: PromptText | None = None, **kwargs: Any
+    ) -> str:
+        nonlocal calls
+        calls += 1
+        extra = (dict(prompt.model_kwargs) if prompt is not None else {}) | kwargs
+        model = extra.pop("model", None) or (prompt.model if prompt is not None else None)
+        seed = derived_seed(context.spec.optimizer.seed, job.subject, calls)
+        request = ChatRequest(
+            role="agent",
+            model=model or context.settings.model_for("agent"),
+            messages=texts_of(messages),
+            # At temperature 0 a seed means nothing and would only defeat the response cache.
+            seed=seed if extra.get("temperature") else None,
+            extra=extra,
+            timeout_seconds=context.spec.optimizer.case_timeout_seconds,
+        )
+        return (await context.llm.chat(context.scope(job.subject), request)).text
+
+    return AgentContext(
+        run_id=context.run_id,
+        case_id=job.case.id,
+        candidate_id=job.candidate.id,
+        epoch=job.epoch,
+        chat=chat,
+        timeout_seconds=context.spec.optimizer.case_timeout_seconds,
+        metadata=isolated(job.case.metadata),
+    )
+
+
+def _elapsed_ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
+
+
+def _timed_out(job: CaseJob, progress: _Progress, timeout: float, started: float) -> CaseResult:
+    message = f"No answer within case_timeout_seconds of {timeout:g}."
+    return CaseResult(
+        case=job.case,
+        candidate_id=job.candidate.id,
+        split=job.split,
+        epoch=job.epoch,
+        status="timed_out",
+        score=0.0,
+        output=progress.output,
+        error=CaseError("TimeoutError", message),
+        duration_ms=_elapsed_ms(started),
+        repeat=job.repeat,
+    )
+
+
+def errored_result(job: CaseJob, error: CaseErroredError, attempts: int) -> CaseResult:
+    """The record of a case whose retries are used up."""
+    cause = error.error
+    # An evaluator's failure carries the error of the user's own code.
+    kind = getattr(cause, "error_type", None) or type(cause).__name__
+    stack = getattr(cause, "stack", None) or "".join(traceback.format_exception(cause))
+    return CaseResult(
+        case=job.case,
+        candidate_id=job.candidate.id,
+        split=job.split,
+        epoch=job.epoch,
+        status="errored",
+        score=None,
+        output=error.output,
+        error=CaseError(
+            kind, str(cause)[:_STACK_LIMIT], stack[-_STACK_LIMIT:], is_retryable(error)
+        ),
+        attempts=attempts,
+        repeat=job.repeat,
+    )
+
+
+async def store_case(context: TrainingContext, result: CaseResult) -> CaseResult:
+    """Add what the case cost, then store its row and its event together."""
+    subject = case_subject(result.candidate_id, result.case.id, result.repeat)
+    tally = context.meter.take_tally(context.run_id, subject)
+    booked = replace(result, cost_usd=pico_to_usd(tally.cost_pico), model_calls=tally.calls)
+    await context.db.write(_store, context.run_id, booked)
+    return booked
+
+
+def _store(session: Any, run_id: str, result: CaseResult) -> None:
+    if case_rows.create_case_result(session, run_id, result):
+        events.create_event(session, run_id, progress_event(result))
+
+
+def progress_event(result: CaseResult) -> NewEvent:
+    """The event of a finished case."""
+    error = result.error
+    payload = {
+        "case_index": result.case.index,
+        "case_id": result.case.id,
+        "epoch": result.epoch,
+        "status": result.status,
+        "inputs": result.case.inputs,
+        "output": result.output,
+        "evaluations": {name: score.as_dict() for name, score in result.evaluations.items()},
+        "error": None if error is None else {"type": error.type, "message": error.message},
+        "duration_ms": result.duration_ms,
+        "cost_usd": result.cost_usd,
+        "score": result.score,
+        "candidate_id": result.candidate_id,
+        "split": result.split,
+        "repeat": result.repeat,
+    }
+    key = f"case:{result.candidate_id}/{result.case.id}/{result.repeat}"
+    return NewEvent("agentensor_trainer", "training_progress", payload, key)

@@ -1,0 +1,28 @@
+"""Storing a checkpoint, with its event, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint
+from cornerman.domain.runs import NewEvent
+from storage import checkpoints, events
+from storage.engine import Database
+
+
+def _store(session: Any, run_id: str, new: NewCheckpoint) -> Checkpoint:
+    stored, _ = checkpoints.create_checkpoint(session, new)
+    event = NewEvent(
+        "agentensor_trainer", "training_checkpoint", stored.as_dict(), f"checkpoint:{new.id}"
+    )
+    events.create_event(session, run_id, event)
+    return stored
+
+
+@task(name="checkpoint", cache_policy=NO_CACHE, persist_result=False)
+async def store_checkpoint(db: Database, run_id: str, new: NewCheckpoint) -> Checkpoint:
+    """Store a checkpoint and its event in one transaction; storing it again changes nothing."""
+    return await db.write(_store, run_id, new)

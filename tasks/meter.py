@@ -1,0 +1,61 @@
+"""The meter on the database: books calls where every process sees them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+
+from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope
+from storage import ledger, response_cache
+from storage.engine import Database
+
+# Long enough to let calls in flight settle, short enough not to be felt.
+_WAIT_SECONDS = 0.05
+
+
+@dataclass
+class Tally:
+    """What one subject (a case, a battle) has cost since it was last asked for."""
+
+    cost_pico: int = 0
+    calls: int = 0
+
+
+class DatabaseMeter:
+    """Reserves before a call and settles after it; see `cornerman.domain.ledger.Meter`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._open: dict[str, CallScope] = {}
+        self._tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+
+    async def reserve(self, scope: CallScope, call: CallEstimate) -> str:
+        while True:
+            call_id = await self._db.write(ledger.reserve_call, scope, call)
+            if call_id is not None:
+                self._open[call_id] = scope
+                return call_id
+            await asyncio.sleep(_WAIT_SECONDS)
+
+    async def settle(self, call_id: str, outcome: CallOutcome) -> None:
+        scope = self._open.pop(call_id, None)
+        if scope is not None:
+            tally = self._tallies[scope.run_id, scope.subject]
+            tally.cost_pico += outcome.cost_pico
+            tally.calls += 1
+        await self._db.write(ledger.settle_call, call_id, outcome)
+
+    async def cached(self, scope: CallScope, call: CallEstimate, cache_key: str) -> str | None:
+        answer = await self._db.read(response_cache.read_cached_answer, cache_key)
+        if answer is not None:
+            await self._db.write(ledger.create_cached_call, scope, call)
+            self._tallies[scope.run_id, scope.subject].calls += 1
+        return answer
+
+    async def store_cached(self, cache_key: str, answer: str) -> None:
+        await self._db.write(response_cache.create_cached_answer, cache_key, answer)
+
+    def take_tally(self, run_id: str, subject: str) -> Tally:
+        """What the subject's calls cost since the last asking; forgets it."""
+        return self._tallies.pop((run_id, subject), Tally())

@@ -1,0 +1,111 @@
+"""What the tasks of one training run share: database, model client, agent, evaluators.
+
+A plain object on purpose: Prefect walks through dataclasses and mappings that are handed to a
+task, and would visit the whole dataset for each case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from cornerman.clients.llm import LLM
+from cornerman.domain.errors import KillSwitchActiveError, StopError
+from cornerman.domain.ledger import CallScope
+from cornerman.domain.money import usd_to_pico
+from cornerman.domain.training import TrainSpec
+from cornerman.evaluators.base import Evaluator
+from cornerman.settings import Settings
+from storage.engine import Database
+from tasks.agent import Agent
+from tasks.meter import DatabaseMeter
+
+
+class TimeUpError(StopError):
+    """The run's own time limit has passed."""
+
+    stopped_by = "max_seconds"
+    exit_code = 0
+
+
+def day_budget_name(*, simulated: bool) -> str:
+    """Name of today's budget (UTC). Play money has a day of its own."""
+    day = datetime.now(UTC).date().isoformat()
+    return f"day:{day}:simulated" if simulated else f"day:{day}"
+
+
+class TrainingContext:
+    """Shared by all tasks of one training run, in one process."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        spec: TrainSpec,
+        settings: Settings,
+        db: Database,
+        llm: LLM,
+        meter: DatabaseMeter,
+        agent: Agent,
+        evaluators: Mapping[str, Evaluator],
+        simulated: bool,
+    ) -> None:
+        self.run_id = run_id
+        self.spec = spec
+        self.settings = settings
+        self.db = db
+        self.llm = llm
+        self.meter = meter
+        self.agent = agent
+        self.evaluators = evaluators
+        self.simulated = simulated
+        self.case_slots = asyncio.Semaphore(spec.optimizer.effective_concurrency)
+        self.stopping: StopError | None = None
+        self._deadline = (
+            None
+            if spec.optimizer.max_seconds is None
+            else time.monotonic() + spec.optimizer.max_seconds
+        )
+
+    def scope(self, subject: str) -> CallScope:
+        """Budgets and rows for a call made now on behalf of `subject`."""
+        budgets = {
+            day_budget_name(simulated=self.simulated): usd_to_pico(self.settings.daily_budget_usd)
+        }
+        if self.spec.optimizer.max_cost_usd is not None:
+            budgets[f"run:{self.run_id}"] = usd_to_pico(self.spec.optimizer.max_cost_usd)
+        return CallScope(self.run_id, subject, budgets, self.simulated)
+
+    def check(self) -> None:
+        """Raise if no more work may be started.
+
+        Raises:
+            StopError: A budget is spent, the time is up, the kill-switch is on, or the run was
+                cancelled.
+        """
+        if self.stopping is not None:
+            raise self.stopping
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self.stop(TimeUpError(f"{self.spec.optimizer.max_seconds:g} seconds are over."))
+            self.check()
+
+    def stop(self, reason: StopError) -> None:
+        """Start no more work; the first reason stands."""
+        if self.stopping is None:
+            self.stopping = reason
+
+    def kill_switch_turned_on(self, reason: str) -> None:
+        self.stop(KillSwitchActiveError(reason))
+
+
+def case_subject(candidate_id: str, case_id: str, repeat: int) -> str:
+    """The ledger's name for one case of one candidate."""
+    return f"case:{candidate_id}/{case_id}/{repeat}"
+
+
+def texts_of(messages: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Messages as a call takes them."""
+    return tuple(dict(message) for message in messages)
