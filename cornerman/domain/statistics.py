@@ -14,12 +14,32 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from cornerman.domain.cases import CaseResult, Score
+from cornerman.domain.results import (
+    errored_share,
+    mean_score,
+    scores_by_case,
+    summary_by_evaluator,
+    weighted_score,
+)
+
+__all__ = [
+    "Interval",
+    "PairedInterval",
+    "errored_share",
+    "mean_interval",
+    "mean_score",
+    "paired_improvement",
+    "scores_by_case",
+    "summary_by_evaluator",
+    "weighted_score",
+]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 # Under so many values a bootstrap's interval is too narrow; the binomial bound holds at any n.
 SMALLEST_BOOTSTRAP = 10
+# The beta quantiles overflow for a sum that differs from none by less.
+_NOTHING = 1e-9
 # Resamples are drawn in batches of about so many numbers, to keep memory flat.
 _BATCH_NUMBERS = 2_000_000
 
@@ -152,8 +172,8 @@ def _binomial_bounds(successes: float, n: int) -> tuple[float, float]:
     """
     tail = (1 - CONFIDENCE) / 2
     failures = max(n - successes, 0.0)
-    low = float(stats.beta.ppf(tail, successes, failures + 1)) if successes > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, successes + 1, failures)) if failures > 0 else 1.0
+    low = float(stats.beta.ppf(tail, successes, failures + 1)) if successes > _NOTHING else 0.0
+    high = float(stats.beta.ppf(1 - tail, successes + 1, failures)) if failures > _NOTHING else 1.0
     return low, high
 
 
@@ -170,57 +190,3 @@ def _sign_flip_p(change: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> fl
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
-
-
-def weighted_score(evaluations: Mapping[str, Score], weights: Mapping[str, float]) -> float:
-    """Return the weighted mean of a case's evaluations, in 0..1.
-
-    Args:
-        evaluations: By evaluator id; each id of `weights` must be there.
-        weights: Over 0, of any sum.
-    """
-    total = sum(weights.values())
-    mean = sum(evaluations[name].value * weight for name, weight in weights.items()) / total
-    return min(1.0, max(0.0, mean))
-
-
-def scores_by_case(results: Sequence[CaseResult]) -> dict[str, float]:
-    """Return each case's score, repeats averaged; errored results are left out."""
-    found: dict[str, list[float]] = {}
-    for result in results:
-        if result.score is not None:
-            found.setdefault(result.case.id, []).append(result.score)
-    return {case_id: _mean(scores) for case_id, scores in found.items()}
-
-
-def mean_score(results: Sequence[CaseResult]) -> float | None:
-    """Return the mean over cases, timed-out ones as 0; None when every case errored."""
-    scores = scores_by_case(results)
-    return _mean(list(scores.values())) if scores else None
-
-
-def errored_share(results: Sequence[CaseResult]) -> float:
-    """Return the share of results that errored, 0 when there are none."""
-    errored = sum(result.status == "errored" for result in results)
-    return errored / len(results) if results else 0.0
-
-
-def summary_by_evaluator(
-    results: Sequence[CaseResult], evaluator_ids: Sequence[str]
-) -> dict[str, float]:
-    """Return each evaluator's mean; timed-out cases count 0, errored ones are left out.
-
-    An evaluator without any score is absent.
-    """
-    counted = [result for result in results if result.status != "errored"]
-    if not counted:
-        return {}
-    return {
-        name: _mean(
-            [
-                result.evaluations[name].value if name in result.evaluations else 0.0
-                for result in counted
-            ]
-        )
-        for name in evaluator_ids
-    }

@@ -78,7 +78,9 @@ class LlmJudge:
         return Score(verdict.score, verdict.reason)
 
     async def _ask(self, messages: list[dict[str, str]]) -> str:
-        return await self._chat(list(messages), json_schema=Verdict.model_json_schema())
+        # Endpoints that enforce a schema ask that it be closed; reading stays lenient.
+        schema = {**Verdict.model_json_schema(), "additionalProperties": False}
+        return await self._chat(list(messages), json_schema=schema)
 
     def _messages(self, context: EvaluationContext) -> list[dict[str, str]]:
         parts: dict[str, Any] = {"RUBRIC": self._rubric}

@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cornerman.domain.cases import Case, CaseError, CaseResult, Score
-from cornerman.domain.statistics import (
+from cornerman.domain.results import (
     errored_share,
-    mean_interval,
     mean_score,
-    paired_improvement,
     scores_by_case,
     summary_by_evaluator,
     weighted_score,
 )
+from cornerman.domain.statistics import mean_interval, paired_improvement
 
 UNIT = st.floats(0, 1)
 
