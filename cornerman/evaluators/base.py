@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from cornerman.domain.aio import call_in_thread
 from cornerman.domain.cases import EvaluationContext, Score
 from cornerman.domain.entrypoints import check_entrypoint, load_entrypoint
 from cornerman.domain.errors import StopError
 from cornerman.domain.training import EvaluatorOptions
 from cornerman.evaluators.binding import ChatFunction, bind
-from cornerman.evaluators.threads import run_in_thread
 from cornerman.evaluators.verdicts import EvaluatorFailure, failure_of, to_score
 
 __all__ = ["ChatFunction", "Evaluator", "EvaluatorFailure", "build_evaluator", "build_evaluators"]
@@ -73,7 +73,7 @@ def build_evaluator(
 async def _call(call: Callable[..., Any], context: EvaluationContext) -> Any:
     if _is_async(call):
         return await call(context)
-    returned = await run_in_thread(call, context)
+    returned = await call_in_thread(call, context)
     # A sync wrapper around an async function hands back what still must be awaited.
     return await returned if inspect.isawaitable(returned) else returned
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cornerman.domain.aio import call_in_thread
 from cornerman.domain.cases import EvaluationContext
 from cornerman.domain.errors import (
     BadInputError,
@@ -19,7 +20,6 @@ from cornerman.domain.errors import (
 )
 from cornerman.domain.training import EvaluatorOptions
 from cornerman.evaluators.base import EvaluatorFailure, build_evaluator, build_evaluators
-from cornerman.evaluators.threads import run_in_thread
 from cornerman.evaluators.verdicts import failure_of, to_score
 
 CONTEXT = EvaluationContext({"q": "?"}, "the output", "expected", {}, 12.0)
@@ -194,15 +194,15 @@ async def test_a_hung_call_is_left_behind_at_its_time_out() -> None:
     started = time.perf_counter()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await run_in_thread(time.sleep, 1.0)
+            await call_in_thread(time.sleep, 1.0)
     assert time.perf_counter() - started < 0.5
 
 
 async def test_a_thread_hands_back_what_it_raises() -> None:
     with pytest.raises(ZeroDivisionError):
-        await run_in_thread(lambda: 1 / 0)
+        await call_in_thread(lambda: 1 / 0)
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await run_in_thread(next, iter(()))
+        await call_in_thread(next, iter(()))
 
 
 def test_checks_all_entrypoints_before_it_imports_one(own: str) -> None:
