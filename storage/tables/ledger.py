@@ -1,0 +1,58 @@
+"""Model calls, the budgets that hold them, and answers kept for reuse."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, Table, Text, text
+
+from storage.tables.metadata import metadata
+from storage.types import Flag, Json, SafeText, Timestamp
+
+llm_calls = Table(
+    "llm_calls",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.id"), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("outcome", Text),
+    Column("budgets", Json, nullable=False),
+    Column("reserved_pico", BigInteger, nullable=False),
+    Column("cost_pico", BigInteger, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("simulated", Flag, nullable=False),
+    Column("error", SafeText),
+    Column("created_at", Timestamp, nullable=False),
+    Column("settled_at", Timestamp),
+    Index("idx_llm_calls_run", "run_id", "subject"),
+    # Only calls in flight are looked up by status, and there are few of them.
+    Index(
+        "idx_llm_calls_reserved",
+        "run_id",
+        sqlite_where=text("status = 'reserved'"),
+        postgresql_where=text("status = 'reserved'"),
+    ),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("limit_pico", BigInteger, nullable=False),
+    Column("spent_pico", BigInteger, nullable=False),
+    Column("reserved_pico", BigInteger, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
+)
+
+response_cache = Table(
+    "response_cache",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("answer", SafeText, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+)
