@@ -15,8 +15,8 @@ _RETRACTING = re.compile(
 _SECOND_THOUGHT = re.compile(r"^(?:actually|wait|hold on|on second thought)", re.IGNORECASE)
 _LEAVING = re.compile(
     r"\[\s*walk(?:ing|s)?[ _-]?away\s*\]|\bi(?:'m| am) walking(?: away| out)\b"
-    r"|\bi(?:'ll| will| have to|'m going to| am going to|'m gonna| must)"
-    r" (?:just )?(?:walk away|walk out|pass\b(?! (?:on|it|that|this) (?:to|along)))"
+    r"|\bi(?:'ll| will|(?:'ll| will)? have to|'m going to| am going to|'m gonna| must)"
+    r" (?:just )?(?:walk away|walk out|pass(?=\s*(?:$|[.!,]|on (?:it|this|that)\s*(?:$|[.!]))))"
     r"|\bi(?:'m| am) out\b(?! of| for| here)"
     r"|\b(?:i'm|i am|we're|we are) done (?:here|negotiating|talking|with this)"
     r"|\b(?:deal(?:'s| is) off|forget it|this conversation is over|let's end this here)\b"
