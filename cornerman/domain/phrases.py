@@ -67,8 +67,9 @@ _ACCEPTING = re.compile(
 )
 # With the other side's price beside it, such a clause takes that price.
 _COMMITTING = re.compile(
-    r"\b(?:i (?:can|will|could) (?:do|pay|take|go (?:with|for)|give|live with|work with|sell)"
-    r"|i'll (?:do|pay|take|go (?:with|for|to)|give|sell|let you have)|i'd be (?:happy|fine|ok)"
+    r"^(?:ok(?:ay)?|fine|al+ ?right|yes|sure|great|done),? [$£€]?[\d,.]+(?: dollars)?[.!]*$"
+    r"|\b(?:i (?:can|will|could) (?:do|pay|buy|take|go (?:with|for)|give|live with|work with|sell)"
+    r"|i'll (?:do|pay|buy|take|go (?:with|for|to)|give|sell|let you have)|i'd be (?:happy|fine|ok)"
     r"|let's (?:do|say|go with|call it|make it|settle|agree|meet)|settle (?:on|at|for)"
     r"|(?:happy|fine|okay?|good|comfortable) with|agree(?:d)? (?:on|to|at|with)|shake on"
     r"|meet you at|it is|it's yours|is yours|you can have it|is (?:fine|fair|good|okay|acceptable)"

@@ -99,10 +99,13 @@ def json_object(text: str) -> object:
     Raises:
         ValueError: There is none.
     """
-    start = text.find("{")
-    if start < 0:
-        raise ValueError("the answer holds no JSON object")
-    try:
-        return json.JSONDecoder().raw_decode(text[start:])[0]
-    except RecursionError as error:
-        raise ValueError("the answer's JSON is nested too deeply") from error
+    decoder, failure = json.JSONDecoder(), ValueError("the answer holds no JSON object")
+    # A preface may hold braces of its own, but hardly many.
+    for start in [found.start() for found in re.finditer(r"\{", text)][:5]:
+        try:
+            return decoder.raw_decode(text, start)[0]
+        except RecursionError:
+            failure = ValueError("the answer's JSON is nested too deeply")
+        except ValueError as error:
+            failure = error
+    raise failure
