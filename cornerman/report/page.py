@@ -19,7 +19,7 @@ from cornerman.report.text import cut, finalize
 
 _HERE = Path(__file__).parent
 _STYLES = ("vendor/uPlot.min.css", "assets/report.css")
-_SCRIPTS = ("vendor/uPlot.iife.min.js", "assets/report.js")
+_SCRIPTS = ("vendor/uPlot.iife.min.js", "assets/charts.js", "assets/report.js")
 
 
 def render_report(report: Report) -> str:
