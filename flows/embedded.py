@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import socket
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -52,7 +53,8 @@ _SERVER_ENV = {
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
 }
-_CLIENT_SETTINGS: dict[Any, Any] = {"logging.to_api.enabled": False, "logging.level": "CRITICAL"}
+_CLIENT_SETTINGS: dict[Any, Any] = {"logging.to_api.enabled": False}
+_CLIENT_LOGGERS = ("prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 class _Embedded:
@@ -171,7 +173,7 @@ async def prefect_ready() -> AsyncGenerator[None]:
             _start()
             await _until_healthy()
         updates = {PREFECT_API_URL: _embedded.url} | _CLIENT_SETTINGS
-        with temporary_settings(updates=updates):
+        with temporary_settings(updates=updates), _quiet():
             try:
                 yield
             finally:
@@ -180,6 +182,20 @@ async def prefect_ready() -> AsyncGenerator[None]:
         _embedded.users -= 1
         if _embedded.users == 0:
             await asyncio.to_thread(_stop)
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Keep Prefect's line per task run off the console; the database has one per case."""
+    loggers = [logging.getLogger(name) for name in _CLIENT_LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 async def _drain() -> None:

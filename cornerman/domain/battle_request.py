@@ -50,8 +50,7 @@ class BattleBatchRequest(BaseModel):
     persona_ids: list[str] | None = Field(
         default=None,
         min_length=1,
-        max_length=MAX_BATCH_SIZE,
-        description="Meet exactly these personas; None: chosen by the policy.",
+        description="Choose among these personas alone; None: all active ones.",
     )
     batch_key: str | None = Field(
         default=None, min_length=1, max_length=200, description="The same key gives the same batch."
@@ -61,4 +60,14 @@ class BattleBatchRequest(BaseModel):
     )
     second_referee: bool = Field(
         default=False, description="Have a second referee judge each battle, to report agreement."
+    )
+
+
+class BattleParameters(BattleBatchRequest):
+    """The one parameter of the flow `battle-batch`: the request, and which batch it is."""
+
+    run_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+        description="The batch's id; one that exists is continued. Empty: the flow run gives it.",
     )

@@ -41,7 +41,9 @@ battles = Table(
     Column("simulated", Flag, nullable=False),
     Column("agent_version", Text, nullable=False),
     Column("cost_pico", BigInteger, nullable=False),
-    # Everything else that a battle is: persona and scenario as they were met, verdict, outcome.
+    # Persona, scenario and seed as they were met.
+    Column("setting", Json, nullable=False),
+    # Everything else that a battle is: verdict, outcome, errors.
     Column("record", Json, nullable=False),
     Column("scouted_at", Timestamp),
     Column("created_at", Timestamp, nullable=False),
@@ -57,6 +59,7 @@ turns = Table(
     Column("index", Integer, primary_key=True),
     Column("speaker", Text, nullable=False),
     Column("text", SafeText, nullable=False),
+    Column("facts", Json, nullable=False),
     Column("created_at", Timestamp, nullable=False),
 )
 

@@ -310,6 +310,7 @@ def upgrade() -> None:
         sa.Column("simulated", types.Flag(), nullable=False),
         sa.Column("agent_version", sa.Text(), nullable=False),
         sa.Column("cost_pico", sa.BigInteger(), nullable=False),
+        sa.Column("setting", types.Json(), nullable=False),
         sa.Column("record", types.Json(), nullable=False),
         sa.Column("scouted_at", types.Timestamp(), nullable=True),
         sa.Column("created_at", types.Timestamp(), nullable=False),
@@ -333,6 +334,7 @@ def upgrade() -> None:
         sa.Column("index", sa.Integer(), nullable=False),
         sa.Column("speaker", sa.Text(), nullable=False),
         sa.Column("text", types.SafeText(), nullable=False),
+        sa.Column("facts", types.Json(), nullable=False),
         sa.Column("created_at", types.Timestamp(), nullable=False),
         sa.ForeignKeyConstraint(
             ["battle_id"],

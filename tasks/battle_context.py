@@ -1,0 +1,102 @@
+"""What the tasks of one battle batch share; opaque to Prefect, as `TrainingContext` is."""
+
+from __future__ import annotations
+
+from cornerman.clients.llm import LLM
+from cornerman.domain.battle_request import BattleBatchRequest
+from cornerman.domain.candidates import Prompt
+from cornerman.domain.errors import KillSwitchActiveError, StopError
+from cornerman.domain.ledger import CallScope
+from cornerman.domain.money import usd_to_pico
+from cornerman.domain.personas import Persona, Scenario
+from cornerman.domain.seeds import derived_seed
+from cornerman.domain.workflows import Workflow
+from cornerman.settings import Settings
+from storage.engine import Database
+from tasks.meter import DatabaseMeter
+from tasks.training_context import day_budget_name
+
+
+class BattleJob:
+    """One battle to hold, or to go on with."""
+
+    def __init__(
+        self, battle_id: str, persona: Persona, scenario: Scenario, position: int, seed: int
+    ) -> None:
+        self.battle_id = battle_id
+        self.persona = persona
+        self.scenario = scenario
+        self.position = position
+        self.seed = seed
+        self.confirms: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The ledger's name for the battle."""
+        return f"battle:{self.battle_id}"
+
+
+class BattleContext:
+    """Shared by all tasks of one batch, in one process."""
+
+    def __init__(
+        self,
+        *,
+        batch_id: str,
+        request: BattleBatchRequest,
+        workflow: Workflow,
+        prompt: Prompt,
+        agent_version: str,
+        settings: Settings,
+        db: Database,
+        llm: LLM,
+        meter: DatabaseMeter,
+        simulated: bool,
+    ) -> None:
+        self.batch_id = batch_id
+        self.request = request
+        self.workflow = workflow
+        self.prompt = prompt
+        self.agent_version = agent_version
+        self.settings = settings
+        self.db = db
+        self.llm = llm
+        self.meter = meter
+        self.simulated = simulated
+        self.stopping: StopError | None = None
+
+    @property
+    def batch_budget_usd(self) -> float:
+        asked = self.request.batch_budget_usd
+        return self.settings.batch_budget_usd if asked is None else asked
+
+    @property
+    def time_limit_seconds(self) -> float:
+        asked = self.request.time_limit_ms
+        limit = self.settings.max_training_execution_time_ms
+        return (limit if asked is None else min(asked, limit)) / 1000
+
+    def scope(self, subject: str) -> CallScope:
+        """Budgets and rows for a call made now on behalf of `subject`."""
+        budgets = {
+            f"batch:{self.batch_id}": usd_to_pico(self.batch_budget_usd),
+            day_budget_name(simulated=self.simulated): usd_to_pico(self.settings.daily_budget_usd),
+        }
+        return CallScope(self.batch_id, subject, budgets, self.simulated)
+
+    def seed(self, *parts: object) -> int:
+        """A seed for one purpose within this batch."""
+        return derived_seed(self.request.seed, *parts)
+
+    def check(self) -> None:
+        """Raise if no more work may be started."""
+        if self.stopping is not None:
+            raise self.stopping
+
+    def stop(self, reason: StopError) -> None:
+        """Start no more work; the first reason stands."""
+        if self.stopping is None:
+            self.stopping = reason
+
+    def kill_switch_turned_on(self, reason: str) -> None:
+        self.stop(KillSwitchActiveError(reason))
