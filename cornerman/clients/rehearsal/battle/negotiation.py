@@ -7,7 +7,13 @@ import re
 from cornerman.clients.rehearsal.battle import phrases
 from cornerman.clients.rehearsal.battle.bargain import Move, Plan, next_move
 from cornerman.clients.rehearsal.battle.manners import character_in, lessons_in, temper_of
-from cornerman.clients.rehearsal.battle.scene import WALK_AWAY, Scene, as_price, read_scene
+from cornerman.clients.rehearsal.battle.scene import (
+    WALK_AWAY,
+    Scene,
+    as_price,
+    read_scene,
+    taught_part,
+)
 from cornerman.clients.rehearsal.chance import Chance
 from cornerman.clients.rehearsal.request import ChatRequest
 
@@ -20,7 +26,7 @@ _KINDNESS = re.compile(r"\b(?:i understand|i hear you|fair point|sorry)\b", re.I
 def agent_reply(request: ChatRequest, chance: Chance) -> str:
     """The agent's next line."""
     scene = read_scene(request, sells_by_default=True)
-    lessons = lessons_in(scene.prompt)
+    lessons = lessons_in(taught_part(scene.prompt))
     if WALK_AWAY in scene.heard:
         return "I understand. Should you change your mind, you know where to find me. Goodbye."
     move = next_move(scene, _agent_plan(scene, lessons))
@@ -54,7 +60,7 @@ def _agent_line(scene: Scene, move: Move, lessons: frozenset[str], chance: Chanc
     if move.action == "leave":
         return f"We are too far apart, so I have to pass. {WALK_AWAY}"
     parts = [_offer_sentence(scene, move, chance, phrases.AGENT_OFFERS[side])]
-    if "empathy" in lessons and scene.heard:
+    if "empathy" in lessons and scene.heard and move.action != "open":
         parts.insert(0, _rotated(phrases.EMPATHY, "empathy", scene.turn, chance))
     arguments = [lesson for lesson in ("value", "evidence") if lesson in lessons]
     if arguments:
@@ -74,7 +80,7 @@ def _rotated(options: list[str], purpose: str, turn: int, chance: Chance) -> str
 def persona_reply(request: ChatRequest, chance: Chance) -> str:
     """The persona's next line."""
     scene = read_scene(request, sells_by_default=False)
-    character = character_in(scene.prompt)
+    character = character_in(taught_part(scene.prompt))
     if WALK_AWAY in scene.heard:
         return f"Then we leave it at that. {WALK_AWAY}"
     move = next_move(scene, _persona_plan(scene, character, request))

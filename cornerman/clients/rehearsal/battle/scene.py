@@ -9,17 +9,23 @@ from cornerman.clients.rehearsal.request import ChatRequest
 
 _MONEY = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)")
 _AMOUNT = r"\$?\s?(\d[\d,]*(?:\.\d+)?)"
-_ASKING = re.compile(rf"\b(?:asking|list(?:ed|ing)?|sticker)(?: price)?\D{{0,24}}{_AMOUNT}", re.I)
+_DOLLARS = r"\$\s?(\d[\d,]*(?:\.\d+)?)"
+_ASKING = re.compile(
+    rf"\b(?:asking|list(?:ed|ing)?|sticker)(?: price)?[^\d$]{{0,24}}{_DOLLARS}", re.I
+)
 _TARGET = re.compile(rf"\btarget(?: price)?[^.$\d]{{0,40}}{_AMOUNT}", re.IGNORECASE)
 _LIMIT = re.compile(
-    rf"\b(?:floor|minimum|lowest|walk-?away price|reserve|budget|at most|maximum|limit)\D{{0,24}}"
-    rf"{_AMOUNT}",
+    rf"\b(?:floor|minimum|lowest|walk-?away price|reserve|budget|at most|maximum|limit)"
+    rf"[^\d$]{{0,24}}{_DOLLARS}",
     re.IGNORECASE,
 )
 _SIDE = re.compile(
     r"\b(?:you(?:'re| are)|as|role:|act as|play)\s+(?:a|an|the)?\s*(?:[\w-]+\s){0,2}?"
     r"(seller|vendor|salesperson|sales\w*|dealer|buyer|customer|shopper)\b",
     re.IGNORECASE,
+)
+_ROLE_LINE = re.compile(
+    r"\brole: (?:the |a )?[^\n]{0,40}?\b(seller|buyer|customer|support)\b", re.I
 )
 _TRADE_WORDS = re.compile(
     r"\b(?:sell(?:er|ing)?|buy(?:er|ing)?|negotiat\w+|haggl\w+|bargain\w*"
@@ -39,9 +45,13 @@ NEGOTIATOR = re.compile(
 )
 SUPPORTER = re.compile(
     r"\b(?:support|service|help ?desk)\s+(?:agent|rep\w*|assistant|person|team|specialist)\b"
-    r"|\bcustomer (?:support|service|care)\b|\bhelp customers\b",
+    r"|\bcustomer (?:support|service|care)\b|\b(?:help|answer) customers\b",
     re.IGNORECASE,
 )
+# What stands before this is the trained prompt; what follows describes the case.
+_SITUATION = "# The situation"
+# Put in where a side has heard nothing yet.
+_BEGINNING = "(The conversation begins.)"
 DEAL = re.compile(r"\bDEAL at \$\s?(\d[\d,]*(?:\.\d+)?)")
 WALK_AWAY = "[WALK AWAY]"
 
@@ -92,6 +102,9 @@ class Scene:
 def is_negotiation(request: ChatRequest) -> bool:
     """Whether the conversation is about a price, by the prompt and else by what was said."""
     prompt = request.system
+    stated = _ROLE_LINE.search(prompt)
+    if stated:
+        return stated[1].lower() in ("seller", "buyer")
     trade, support = len(_TRADE_WORDS.findall(prompt)), len(_SUPPORT_WORDS.findall(prompt))
     if trade or support:
         return trade > support
@@ -107,18 +120,25 @@ def read_scene(request: ChatRequest, sells_by_default: bool) -> Scene:
     sells = sells_by_default
     if side:
         sells = side[1].lower() not in ("buyer", "customer", "shopper")
-    target, limit = _found(_TARGET, prompt), _found(_LIMIT, prompt)
+    # Figures in the prompt's own rules or a character's sayings are no prices of this case.
+    case = prompt.partition(_SITUATION)[2] or prompt
+    target, limit = _found(_TARGET, case), _found(_LIMIT, case)
     return Scene(
         sells=sells,
-        asking=_asking(prompt, target, own, other),
+        asking=_asking(case, target, own, other),
         target=target,
         limit=limit,
         own_offers=own,
         other_offers=other,
         turn=sum(m.role == "assistant" for m in request.messages),
-        heard=request.last_user,
+        heard="" if request.last_user == _BEGINNING else request.last_user,
         prompt=prompt,
     )
+
+
+def taught_part(prompt: str) -> str:
+    """The part of an agent's system prompt that training wrote, without the case at hand."""
+    return prompt.split(_SITUATION, 1)[0]
 
 
 def _offers(request: ChatRequest, role: str) -> tuple[float, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from typing import Any, cast
 
 from cornerman.clients.rehearsal.request import ChatRequest
 
@@ -15,13 +16,26 @@ _PART = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _WORD = re.compile(r"\w+")
+_NAMES = ("expected", "output")
 _EXPECTING = ("expected", "reference", "correct")
+
+
+def _json_parts(text: str) -> dict[str, str]:
+    """Expected and output of a JSON object with fields of those names, in any case."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    fields = cast("dict[str, Any]", found)
+    return {name.lower(): str(value) for name, value in fields.items() if name.lower() in _NAMES}
 
 
 def judgement(request: ChatRequest, server_seed: int) -> dict[str, Any]:
     """A score in 0..1 with a reason."""
-    parts: dict[str, str] = {}
-    for match in _PART.finditer(request.last_user[:12_000]):
+    parts = _json_parts(request.last_user)
+    for match in () if parts else _PART.finditer(request.last_user[:12_000]):
         name = "expected" if match["name"].lower() in _EXPECTING else "output"
         parts.setdefault(name, match["body"])
     if len(parts) < 2:

@@ -32,6 +32,6 @@ def tactic(request: ChatRequest, server_seed: int) -> dict[str, Any]:
     return {
         "tactic": sentence,
         "defining_turn": turn.number if turn else 1,
-        "snippet": turn.text[:200] if turn else "",
+        "snippet": turn.quote if turn else "",
         "title": title,
     }

@@ -1,17 +1,18 @@
-"""Reading a numbered transcript, as referee and scout are given it."""
+"""Reading a transcript, as referee and scout are given it."""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
-from cornerman.clients.rehearsal.battle.scene import WALK_AWAY, amount_of
-from cornerman.clients.rehearsal.battle.support import RESOLVED
+from cornerman.clients.rehearsal.battle.scene import WALK_AWAY, amount_of, money_in
+from cornerman.clients.rehearsal.battle.support import GOAL_REACHED, RESOLVED
 
 _LINE = re.compile(r"^\s*\[(\d{1,6})\]\s*([^:\n]{1,60}):\s?(.*)$")
 _DEAL = re.compile(r"\bdeal at \$\s?(\d[\d,]*(?:\.\d+)?)", re.IGNORECASE)
 _JUDGED = re.compile(
-    r"\b(?:score|judge|rate|grade|assess)\b[^.\n]{0,40}\b(?:side|party|speaker)?\s*\b([AB])\b"
+    r"\b(?i:score|judge|rate|grade|assess)\b[^.\n]{0,40}\b(?:side|party|speaker)?\s*\b([AB])\b"
 )
 
 # What good conduct looks like in an agent's lines, with its share of the conduct score.
@@ -31,6 +32,11 @@ class Turn:
     number: int
     speaker: str
     text: str
+
+    @property
+    def quote(self) -> str:
+        """Its beginning, cut between words, so that it can be found in the text again."""
+        return self.text if len(self.text) <= 120 else self.text[:120].rpartition(" ")[0]
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,18 @@ class Transcript:
 
     @property
     def outcome(self) -> str:
-        """`deal`, `resolved`, `walk_away` or `open`."""
+        """`deal` or `no_deal` where prices were named, else `resolved` or `unresolved`."""
         if self.agreed_price is not None:
             return "deal"
         said = "\n".join(turn.text for turn in self.turns)
-        if RESOLVED in said:
+        if any(mark in said for mark in (RESOLVED, GOAL_REACHED)):
             return "resolved"
-        return "walk_away" if WALK_AWAY in said or "I will walk away" in said else "open"
+        return "no_deal" if money_in(said[:24_000]) else "unresolved"
+
+    @property
+    def walked_away(self) -> bool:
+        """Whether one of the sides left for good."""
+        return any(WALK_AWAY in turn.text for turn in self.turns)
 
     def conduct(self) -> dict[str, Turn | None]:
         """For each sign of good conduct the agent's first line that shows it."""
@@ -70,7 +81,27 @@ class Transcript:
 
 
 def read_transcript(text: str, instructions: str = "") -> Transcript:
-    """Read the numbered lines of a text; a line without a number continues the one above."""
+    """Read turns written as JSON lines or as `[1] name: …`.
+
+    A line that is neither continues the turn above, if turns are written the second way.
+    """
+    turns = [turn for line in text.split("\n") if (turn := _json_turn(line))]
+    if not turns:
+        turns = _numbered_turns(text)
+    return Transcript(tuple(turns), _judged_speaker(turns, f"{instructions}\n{text}"))
+
+
+def _json_turn(line: str) -> Turn | None:
+    if not line.startswith('{"turn"'):
+        return None
+    try:
+        fields = json.loads(line)
+        return Turn(int(fields["turn"]), str(fields["side"]), str(fields["text"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _numbered_turns(text: str) -> list[Turn]:
     turns: list[Turn] = []
     for line in text.split("\n"):
         match = _LINE.match(line)
@@ -79,7 +110,7 @@ def read_transcript(text: str, instructions: str = "") -> Transcript:
         elif turns and line.strip() and len(turns[-1].text) < 20_000:
             last = turns[-1]
             turns[-1] = Turn(last.number, last.speaker, f"{last.text}\n{line}")
-    return Transcript(tuple(turns), _judged_speaker(turns, f"{instructions}\n{text}"))
+    return turns
 
 
 def _judged_speaker(turns: list[Turn], text: str) -> str:
