@@ -1,0 +1,22 @@
+"""Starts runs for the gateway and the command line; no run works in the process that starts it.
+
+With a Prefect server set, a run is a flow run of a deployment. Without one it is a process of its
+own that outlives whoever started it, and that a `Supervisor` starts again when it dies.
+"""
+
+from cornerman.runner.batches import create_batch_run, create_scout_run
+from cornerman.runner.launches import LaunchFolder
+from cornerman.runner.requests import create_training_run, dataset_folders
+from cornerman.runner.start import cancel_run, start_run
+from cornerman.runner.supervisor import Supervisor
+
+__all__ = [
+    "LaunchFolder",
+    "Supervisor",
+    "cancel_run",
+    "create_batch_run",
+    "create_scout_run",
+    "create_training_run",
+    "dataset_folders",
+    "start_run",
+]

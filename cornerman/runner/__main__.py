@@ -1,0 +1,90 @@
+"""The process of one run: `python -m cornerman.runner train --run-id ID`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from typing import Any, cast
+
+from cornerman.domain.battle_request import BattleParameters
+from cornerman.domain.errors import ConflictError
+from cornerman.domain.runs import Run, RunKind
+from cornerman.domain.scout_request import ScoutParameters
+from cornerman.domain.train_parameters import TrainParameters
+from cornerman.runner.launches import LaunchFolder
+from cornerman.runner.start import error_facts, finish_cancelled, finish_unstarted
+from cornerman.settings import get_settings
+from flows.engine import open_database
+from storage import runs
+from storage.engine import Database
+
+log = logging.getLogger(__name__)
+
+
+async def work(kind: RunKind, run_id: str) -> int:
+    """Work on a stored run to its end; returns the exit code."""
+    async with open_database() as db:
+        run = await db.read(runs.read_run, run_id)
+        if run is None or run.kind != kind:
+            log.error("There is no %s run %r.", kind, run_id)
+            return 2
+        if not await _wanted(db, run):
+            return 0
+    try:
+        await _flow(kind, _parameters(run) | {"run_id": run_id})
+    except ConflictError as error:
+        log.warning("%s", error)  # another process works on it
+        return 0
+    except Exception as error:
+        # Whatever it was, nobody waits at this process; who watches the run must be told.
+        log.exception("Run %s failed", run_id)
+        async with open_database() as db:
+            await db.write(finish_unstarted, run_id, error_facts(error))
+        return 1
+    return 0
+
+
+async def _wanted(db: Database, run: Run) -> bool:
+    if run.cancel_requested_at is not None:
+        await db.write(finish_cancelled, run.id)
+        return False
+    return not run.finished
+
+
+def _parameters(run: Run) -> dict[str, Any]:
+    launch = LaunchFolder(get_settings().home).read(run.id)
+    if launch is not None:
+        return launch.parameters
+    # Started by hand: the row has everything but secrets.
+    return {key: value for key, value in run.request.items() if key != "dataset_fingerprint"}
+
+
+async def _flow(kind: RunKind, parameters: dict[str, Any]) -> None:
+    if kind == "train":
+        from flows.train import train_workflow
+
+        await train_workflow(TrainParameters.model_validate(parameters))
+    elif kind == "battle":
+        from flows.battle import battle_batch
+
+        await battle_batch(BattleParameters.model_validate(parameters))
+    else:
+        from flows.scout import scout
+
+        await scout(ScoutParameters.model_validate(parameters))
+
+
+def main() -> int:
+    """Read the command line and work."""
+    parser = argparse.ArgumentParser(prog="python -m cornerman.runner", description=__doc__)
+    parser.add_argument("kind", choices=["train", "battle", "scout"])
+    parser.add_argument("--run-id", required=True)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return asyncio.run(work(cast("RunKind", given.kind), given.run_id))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

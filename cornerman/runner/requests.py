@@ -1,0 +1,122 @@
+"""Requests from outside become stored, pending runs; everything is checked before that."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cornerman.clients.prices import PriceBook
+from cornerman.domain.candidates import Prompts
+from cornerman.domain.dataset import fingerprint, load_cases, split_cases
+from cornerman.domain.dataset_files import resolve_path
+from cornerman.domain.entrypoints import BUILTIN_EVALUATORS, STRATEGIES, check_entrypoint
+from cornerman.domain.errors import BadInputError
+from cornerman.domain.requests import public_request
+from cornerman.domain.runs import Run
+from cornerman.domain.train_parameters import TrainParameters
+from cornerman.domain.training_parse import refuse_untrainable
+from cornerman.evaluators.base import build_evaluators
+from cornerman.settings import Settings
+from storage import checkpoints, runs, workflows
+from storage.engine import Database
+
+
+def dataset_folders(settings: Settings) -> tuple[Path, ...]:
+    """Folders that requests over HTTP may read datasets from; uploads go to the first."""
+    return settings.dataset_folders or (settings.home / "datasets",)
+
+
+async def create_training_run(
+    db: Database, settings: Settings, request: TrainParameters
+) -> tuple[Run, dict[str, Any], bool]:
+    """Check a request that came over HTTP and store it as a pending run.
+
+    Returns:
+        The run; the parameters to start it with; whether it is new. A run id that exists gives
+        that run.
+
+    Raises:
+        BadInputError: The request cannot be run.
+        ConflictError: The run id is another workflow's.
+    """
+    spec = await asyncio.to_thread(_within_folders, request, dataset_folders(settings))
+    _check_entrypoints(spec, settings)
+    cases = await asyncio.to_thread(load_cases, spec.dataset, Path.cwd(), spec.max_cases)
+    dataset_id = fingerprint(cases, split_cases(cases, spec.dataset.split), spec.evaluators)
+    prompts = await _starting_prompts(db, spec)
+    _check_prices(spec, prompts, settings)
+    run_id = spec.run_id or f"train-{uuid.uuid4().hex[:12]}"
+    stored = public_request(spec, prompts) | {"dataset_fingerprint": dataset_id}
+    run, new = await db.write(_create, run_id, spec, stored, simulated=settings.simulated)
+    return run, spec.model_dump(mode="json", exclude={"run_id"}, exclude_unset=True), new
+
+
+def _create(
+    session: Any, run_id: str, spec: TrainParameters, stored: Mapping[str, Any], *, simulated: bool
+) -> tuple[Run, bool]:
+    workflows.create_workflow(session, spec.workflow_id)
+    there = runs.read_run(session, run_id) is not None
+    run = runs.create_run(
+        session,
+        run_id=run_id,
+        kind="train",
+        workflow_id=spec.workflow_id,
+        request=dict(stored),
+        random_state={"seed": spec.optimizer.seed, "epoch": 0},
+        simulated=simulated,
+    )
+    return run, not there
+
+
+def _within_folders(spec: TrainParameters, folders: tuple[Path, ...]) -> TrainParameters:
+    """Put the dataset's real path in place of the one given, once it may be read."""
+    if spec.dataset.path is None:
+        return spec
+    path = resolve_path(spec.dataset.path, folders[0], folders)
+    dataset = spec.dataset.model_copy(update={"path": str(path)})
+    return spec.model_copy(update={"dataset": dataset})
+
+
+def _check_entrypoints(spec: TrainParameters, settings: Settings) -> None:
+    """Refuse what the allow-list lacks; build the built-ins, so that their config is checked."""
+    allowed = settings.evaluator_modules
+    if spec.graph_config is not None and spec.graph_config.entrypoint is not None:
+        check_entrypoint(spec.graph_config.entrypoint, allowed, "graph_config.entrypoint")
+    if spec.optimizer.strategy not in STRATEGIES:
+        check_entrypoint(spec.optimizer.strategy, allowed, "optimizer.strategy")
+    for place, evaluator in enumerate(spec.evaluators):
+        check_entrypoint(evaluator.entrypoint, allowed, f"evaluators.{place}.entrypoint")
+    builtin = [e for e in spec.evaluators if e.entrypoint in BUILTIN_EVALUATORS]
+    build_evaluators(builtin, allowed=allowed, chat=_no_chat)
+
+
+async def _no_chat(*_args: Any, **_kwargs: Any) -> Any:
+    raise AssertionError("evaluators are built here, never asked")
+
+
+async def _starting_prompts(db: Database, spec: TrainParameters) -> Prompts:
+    if spec.starting_prompts is not None:
+        return spec.starting_prompts
+    best = await db.read(checkpoints.read_best_checkpoint, spec.workflow_id)
+    if best is None:
+        raise BadInputError(
+            f"prompts: none are given, and workflow {spec.workflow_id!r} has no checkpoint to "
+            "take them from.",
+            field="prompts",
+            hint='Add prompts: {"system": {"text": "...", "requires_grad": true}}',
+        )
+    refuse_untrainable(best.prompts, spec.graph_config, "the best checkpoint's prompts")
+    return best.prompts
+
+
+def _check_prices(spec: TrainParameters, prompts: Prompts, settings: Settings) -> None:
+    """Refuse models without a price now rather than in the run's own process."""
+    prices = PriceBook(settings.model_prices, base_url=settings.openai_base_url)
+    models = {prompt.model or settings.model_for("agent") for prompt in prompts.values()}
+    if spec.optimizer.epochs > 1:
+        models.add(settings.model_for("optimizer"))
+    for model in sorted(models):
+        prices.require(model)
