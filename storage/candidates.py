@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.candidates import Candidate, Prompt
 from storage.clock import now
+from storage.rows import insert_once
 from storage.tables import candidates
 
 
 def create_candidate(session: Session, run_id: str, candidate: Candidate) -> None:
     """Store a candidate; one that is there already stays as it is."""
-    there = select(candidates.c.id).where(
-        candidates.c.run_id == run_id, candidates.c.id == candidate.id
-    )
-    if session.execute(there).first() is not None:
-        return
-    prompts = {name: prompt.model_dump() for name, prompt in candidate.prompts.items()}
-    session.execute(
-        insert(candidates).values(
-            run_id=run_id,
-            id=candidate.id,
-            parent_id=candidate.parent_id,
-            epoch=candidate.epoch,
-            origin=candidate.origin,
-            prompts=prompts,
-            created_at=now(),
-        )
-    )
+    values = {
+        "run_id": run_id,
+        "id": candidate.id,
+        "parent_id": candidate.parent_id,
+        "epoch": candidate.epoch,
+        "origin": candidate.origin,
+        "prompts": {name: prompt.model_dump() for name, prompt in candidate.prompts.items()},
+        "created_at": now(),
+    }
+    insert_once(session, candidates, values)
 
 
 def update_candidate_decision(
@@ -47,7 +41,10 @@ def update_candidate_decision(
 def read_candidates(session: Session, run_id: str) -> list[tuple[Candidate, dict[str, Any] | None]]:
     """Candidates with their decisions, in the order in which they were stored."""
     query = (
-        select(candidates).where(candidates.c.run_id == run_id).order_by(candidates.c.created_at)
+        select(candidates)
+        .where(candidates.c.run_id == run_id)
+        # Epochs first: a clock may be set back.
+        .order_by(candidates.c.epoch, candidates.c.created_at, candidates.c.id)
     )
     return [
         (

@@ -5,49 +5,40 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.cases import Case, CaseError, CaseResult, Score
 from cornerman.domain.money import pico_to_usd, usd_to_pico
 from storage.clock import now
+from storage.rows import insert_once
 from storage.tables import case_results as table
 
 
 def create_case_result(session: Session, run_id: str, result: CaseResult) -> bool:
     """Store a finished case; False when this case of this candidate is stored already."""
-    there = select(table.c.case_id).where(
-        table.c.run_id == run_id,
-        table.c.candidate_id == result.candidate_id,
-        table.c.case_id == result.case.id,
-        table.c.repeat == result.repeat,
-    )
-    if session.execute(there).first() is not None:
-        return False
-    session.execute(
-        insert(table).values(
-            run_id=run_id,
-            candidate_id=result.candidate_id,
-            case_id=result.case.id,
-            repeat=result.repeat,
-            case_index=result.case.index,
-            split=result.split,
-            epoch=result.epoch,
-            status=result.status,
-            inputs=result.case.inputs,
-            expected_output=result.case.expected_output,
-            output=result.output,
-            evaluations={name: score.as_dict() for name, score in result.evaluations.items()},
-            score=result.score,
-            error=None if result.error is None else asdict(result.error),
-            duration_ms=result.duration_ms,
-            cost_pico=usd_to_pico(result.cost_usd),
-            model_calls=result.model_calls,
-            attempts=result.attempts,
-            created_at=now(),
-        )
-    )
-    return True
+    values = {
+        "run_id": run_id,
+        "candidate_id": result.candidate_id,
+        "case_id": result.case.id,
+        "repeat": result.repeat,
+        "case_index": result.case.index,
+        "split": result.split,
+        "epoch": result.epoch,
+        "status": result.status,
+        "inputs": result.case.inputs,
+        "expected_output": result.case.expected_output,
+        "output": result.output,
+        "evaluations": {name: score.as_dict() for name, score in result.evaluations.items()},
+        "score": result.score,
+        "error": None if result.error is None else asdict(result.error),
+        "duration_ms": result.duration_ms,
+        "cost_pico": usd_to_pico(result.cost_usd),
+        "model_calls": result.model_calls,
+        "attempts": result.attempts,
+        "created_at": now(),
+    }
+    return insert_once(session, table, values)
 
 
 def _record(row: Row[Any]) -> CaseResult:

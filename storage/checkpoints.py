@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint, becomes_best
+from cornerman.domain.errors import NotFoundError
 from storage.clock import now
 from storage.rows import as_dict
 from storage.tables import agentensor_checkpoints as table
@@ -40,8 +41,11 @@ def read_checkpoint(session: Session, workflow_id: str, checkpoint_id: str) -> C
 
 def find_checkpoint(session: Session, checkpoint_id: str) -> Checkpoint | None:
     """One checkpoint by its id, or by the only id that begins so; None when there is none."""
-    query = select(table).where(table.c.id.startswith(checkpoint_id, autoescape=True)).limit(2)
-    rows = list(session.execute(query))
+    # Not LIKE, which takes capitals for small letters on SQLite and `_` for anything.
+    begins = func.substr(table.c.id, 1, len(checkpoint_id)) == checkpoint_id
+    rows = list(session.execute(select(table).where(begins).order_by(table.c.id).limit(2)))
+    if rows and rows[0].id == checkpoint_id:
+        return _record(rows[0])
     return _record(rows[0]) if len(rows) == 1 else None
 
 
@@ -137,17 +141,24 @@ def _later_than_newest(session: Session, workflow_id: str) -> datetime:
 def update_best(
     session: Session, workflow_id: str, checkpoint_id: str, *, reason: str, by: str
 ) -> None:
-    """Point the workflow's best at a checkpoint and keep the reason. Idempotent."""
+    """Point the workflow's best at a checkpoint and keep the reason. Idempotent.
+
+    Raises:
+        NotFoundError: The workflow has no such checkpoint; the best stays.
+    """
     incumbent = read_best_checkpoint(session, workflow_id)
     if incumbent is not None and incumbent.id == checkpoint_id:
         return
+    if read_checkpoint(session, workflow_id, checkpoint_id) is None:
+        raise NotFoundError(
+            f"Workflow {workflow_id!r} has no checkpoint {checkpoint_id!r}.",
+            field="checkpoint_id",
+            hint=f"Type: cornerman checkpoints list {workflow_id}",
+        )
+    # First the old one goes: at no moment may there be two, the database would refuse it.
     if incumbent is not None:
         session.execute(update(table).where(table.c.id == incumbent.id).values(is_best=False))
-    session.execute(
-        update(table)
-        .where(table.c.id == checkpoint_id, table.c.workflow_id == workflow_id)
-        .values(is_best=True)
-    )
+    session.execute(update(table).where(table.c.id == checkpoint_id).values(is_best=True))
     session.execute(
         insert(best_moves).values(
             workflow_id=workflow_id,

@@ -9,10 +9,12 @@ from cornerman.domain.runs import KillSwitch
 from storage.clock import now
 from storage.tables import kill_switch
 
+_LAST = select(kill_switch).order_by(kill_switch.c.id.desc()).limit(1)
+
 
 def read_kill_switch(session: Session) -> KillSwitch:
     """The switch as it stands; off when nobody ever turned it."""
-    row = session.execute(select(kill_switch).order_by(kill_switch.c.id.desc()).limit(1)).first()
+    row = session.execute(_LAST).first()
     if row is None:
         return KillSwitch(active=False)
     return KillSwitch(active=row.active, reason=row.reason, by=row.by, since=row.since)

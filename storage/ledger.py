@@ -7,55 +7,71 @@ writer transaction, together with the call's own row.
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, case, func, insert, select, update
+from sqlalchemy import BigInteger, Float, Integer, Row, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
 from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState
+from storage.budgets import move_budgets, read_budget, read_budgets, set_limit
 from storage.clock import now
 from storage.kill_switch import read_kill_switch
-from storage.tables import budgets, llm_calls, runs
+from storage.ledger_figures import (
+    count_run_calls,
+    read_cost_over_time,
+    read_ledger_summary,
+    read_run_cost_pico,
+)
+from storage.tables import llm_calls, runs
+from storage.types import SafeText, Timestamp
+
+__all__ = [
+    "count_run_calls",
+    "create_cached_call",
+    "read_budget",
+    "read_cost_over_time",
+    "read_ledger_summary",
+    "read_run_cost_pico",
+    "reserve_call",
+    "settle_call",
+    "settle_run_calls",
+]
+
+# Written once: building a statement costs more than running it.
+_INSERT_CALL = insert(llm_calls)
+_CALL = select(llm_calls).where(llm_calls.c.id == bindparam("call_id"))
+_SETTLE = (
+    update(llm_calls)
+    .where(llm_calls.c.id == bindparam("call_id"), llm_calls.c.status == bindparam("was"))
+    # A call that was booked as `unknown` is corrected; every other booking stands.
+    .where((llm_calls.c.status == "reserved") | (llm_calls.c.outcome == "unknown"))
+    .values(
+        status="settled",
+        outcome=bindparam("new_outcome", type_=Text),
+        cost_pico=bindparam("new_cost_pico", type_=BigInteger),
+        input_tokens=bindparam("new_input_tokens", type_=Integer),
+        cached_tokens=bindparam("new_cached_tokens", type_=Integer),
+        output_tokens=bindparam("new_output_tokens", type_=Integer),
+        latency_ms=bindparam("new_latency_ms", type_=Float),
+        error=bindparam("new_error", type_=SafeText),
+        settled_at=bindparam("at", type_=Timestamp),
+    )
+    .returning(llm_calls.c.budgets, llm_calls.c.reserved_pico)
+)
 
 
-def read_budget(session: Session, name: str) -> BudgetState | None:
-    """One budget as it stands; None when nothing was ever booked on it."""
-    row = session.execute(select(budgets).where(budgets.c.name == name)).one_or_none()
-    if row is None:
-        return None
-    return BudgetState(row.name, row.limit_pico, row.spent_pico, row.reserved_pico)
-
-
-def _touch_budget(session: Session, name: str, limit_pico: int) -> BudgetState:
-    state = read_budget(session, name)
-    if state is None:
-        values = {"name": name, "limit_pico": limit_pico, "spent_pico": 0, "reserved_pico": 0}
-        session.execute(insert(budgets).values(values | {"updated_at": now()}))
-        return BudgetState(name, limit_pico, 0, 0)
-    if state.limit_pico != limit_pico:
-        session.execute(update(budgets).where(budgets.c.name == name).values(limit_pico=limit_pico))
-    return BudgetState(name, limit_pico, state.spent_pico, state.reserved_pico)
-
-
-def _move(session: Session, names: list[str], *, spent: int = 0, reserved: int = 0) -> None:
-    if names and (spent or reserved):
-        session.execute(
-            update(budgets)
-            .where(budgets.c.name.in_(names))
-            .values(
-                spent_pico=budgets.c.spent_pico + spent,
-                reserved_pico=budgets.c.reserved_pico + reserved,
-                updated_at=now(),
-            )
-        )
-
-
-def reserve_call(session: Session, scope: CallScope, call: CallEstimate) -> str | None:
+def reserve_call(
+    session: Session, scope: CallScope, call: CallEstimate, *, call_id: str | None = None
+) -> str | None:
     """Reserve a call's worst case on every budget of its scope.
+
+    Args:
+        call_id: The row's id, so that reserving again after a lost connection is known as such;
+            None for a new one.
 
     Returns:
         The ledger row's id; None when it does not fit now but may once calls in flight settle.
@@ -67,9 +83,33 @@ def reserve_call(session: Session, scope: CallScope, call: CallEstimate) -> str 
     switch = read_kill_switch(session)
     if switch.active:
         raise KillSwitchActiveError(switch.reason)
-    worst, must_wait = call.worst_cost_pico, False
-    for name, limit_pico in scope.budgets.items():
-        state = _touch_budget(session, name, limit_pico)
+    if call_id is not None and session.execute(_CALL, {"call_id": call_id}).first() is not None:
+        return call_id
+    names, worst = list(scope.budgets), call.worst_cost_pico
+    # Nearly always it fits, so it is booked first; the transaction shows nobody what is undone.
+    booked = move_budgets(session, names, reserved=worst)
+    if not all(_holds(booked.get(name), limit) for name, limit in scope.budgets.items()):
+        move_budgets(session, list(booked), reserved=-worst)
+        if not _fits(session, scope.budgets, worst):
+            return None
+        move_budgets(session, names, reserved=worst)
+    return _create_call(session, scope, call, call_id=call_id, status="reserved")
+
+
+def _holds(state: BudgetState | None, limit_pico: int) -> bool:
+    if state is None or state.limit_pico != limit_pico:
+        return False
+    return state.spent_pico + state.reserved_pico <= limit_pico
+
+
+def _fits(session: Session, limits: dict[str, int], worst: int) -> bool:
+    """Whether a call fits now, after creating budgets and setting limits as they are given.
+
+    Raises:
+        BudgetExceededError: It never will.
+    """
+    for name, limit_pico in limits.items():
+        state = set_limit(session, name, limit_pico)
         if state.spent_pico + worst > limit_pico:
             raise BudgetExceededError(
                 name,
@@ -77,18 +117,24 @@ def reserve_call(session: Session, scope: CallScope, call: CallEstimate) -> str 
                 spent_usd=pico_to_usd(state.spent_pico),
                 needed_usd=pico_to_usd(worst),
             )
-        must_wait |= state.spent_pico + state.reserved_pico + worst > limit_pico
-    if must_wait:
-        _settle_orphans(session, list(scope.budgets))
-        return None
-    _move(session, list(scope.budgets), reserved=worst)
-    return _create_call(session, scope, call, status="reserved")
+    states = read_budgets(session, limits).values()
+    if all(s.spent_pico + s.reserved_pico + worst <= s.limit_pico for s in states):
+        return True
+    _settle_orphans(session, list(limits))
+    return False
 
 
 def _create_call(
-    session: Session, scope: CallScope, call: CallEstimate, *, status: str, **values: Any
+    session: Session,
+    scope: CallScope,
+    call: CallEstimate,
+    *,
+    status: str,
+    call_id: str | None = None,
+    outcome: str | None = None,
+    settled_at: datetime | None = None,
 ) -> str:
-    call_id = uuid.uuid4().hex
+    call_id = call_id or uuid.uuid4().hex
     row: dict[str, Any] = {
         "id": call_id,
         "run_id": scope.run_id,
@@ -97,6 +143,7 @@ def _create_call(
         "model": call.model,
         "attempt": call.attempt,
         "status": status,
+        "outcome": outcome,
         "budgets": list(scope.budgets),
         "reserved_pico": call.worst_cost_pico,
         "cost_pico": 0,
@@ -106,8 +153,9 @@ def _create_call(
         "latency_ms": 0.0,
         "simulated": scope.simulated,
         "created_at": now(),
+        "settled_at": settled_at,
     }
-    session.execute(insert(llm_calls).values(row | values))
+    session.execute(_INSERT_CALL, row)
     return call_id
 
 
@@ -122,38 +170,36 @@ def settle_call(session: Session, call_id: str, outcome: CallOutcome) -> None:
 
     Idempotent. A call that was booked as `unknown` because its process seemed dead is corrected.
     """
-    row = session.execute(select(llm_calls).where(llm_calls.c.id == call_id)).one_or_none()
-    if row is None or (row.status == "settled" and row.outcome != "unknown"):
+    row = _settle(session, call_id, outcome, was="reserved")
+    if row is not None:
+        move_budgets(session, row.budgets, spent=outcome.cost_pico, reserved=-row.reserved_pico)
         return
-    _settle_row(session, row, outcome)
+    booked = session.execute(_CALL, {"call_id": call_id}).one_or_none()
+    if booked is not None and _settle(session, call_id, outcome, was="settled") is not None:
+        move_budgets(session, booked.budgets, spent=outcome.cost_pico - booked.cost_pico)
 
 
-def _settle_row(session: Session, row: Row[Any], outcome: CallOutcome) -> None:
-    reserved = row.reserved_pico if row.status == "reserved" else 0
-    already = row.cost_pico if row.status == "settled" else 0
-    _move(session, list(row.budgets), spent=outcome.cost_pico - already, reserved=-reserved)
-    session.execute(
-        update(llm_calls)
-        .where(llm_calls.c.id == row.id)
-        .values(
-            status="settled",
-            outcome=outcome.outcome,
-            cost_pico=outcome.cost_pico,
-            input_tokens=outcome.input_tokens,
-            cached_tokens=outcome.cached_tokens,
-            output_tokens=outcome.output_tokens,
-            latency_ms=outcome.latency_ms,
-            error=outcome.error,
-            settled_at=now(),
-        )
-    )
+def _settle(session: Session, call_id: str, outcome: CallOutcome, *, was: str) -> Any:
+    values = {
+        "call_id": call_id,
+        "was": was,
+        "new_outcome": outcome.outcome,
+        "new_cost_pico": outcome.cost_pico,
+        "new_input_tokens": outcome.input_tokens,
+        "new_cached_tokens": outcome.cached_tokens,
+        "new_output_tokens": outcome.output_tokens,
+        "new_latency_ms": outcome.latency_ms,
+        "new_error": outcome.error,
+        "at": now(),
+    }
+    return session.execute(_SETTLE, values).one_or_none()
 
 
 def _book_unknown(session: Session, rows: list[Row[Any]]) -> int:
     lost = "The process ended while the call was in flight; it is booked at its worst case."
     for row in rows:
         outcome = CallOutcome("unknown", cost_pico=row.reserved_pico, error=lost)
-        _settle_row(session, row, outcome)
+        settle_call(session, row.id, outcome)
     return len(rows)
 
 
@@ -174,67 +220,3 @@ def settle_run_calls(session: Session, run_id: str) -> int:
     """Book every call that a run left in flight; for whoever resumes or ends it."""
     query = select(llm_calls).where(llm_calls.c.run_id == run_id, llm_calls.c.status == "reserved")
     return _book_unknown(session, list(session.execute(query)))
-
-
-def read_run_cost_pico(session: Session, run_id: str, subject: str | None = None) -> int:
-    """What a run, or one subject in it, has cost so far, in picodollars."""
-    query = select(func.coalesce(func.sum(llm_calls.c.cost_pico), 0)).where(
-        llm_calls.c.run_id == run_id
-    )
-    if subject is not None:
-        query = query.where(llm_calls.c.subject == subject)
-    return int(session.execute(query).scalar_one())
-
-
-def count_run_calls(session: Session, run_id: str) -> int:
-    """How many calls a run has made, failed attempts included."""
-    query = select(func.count()).select_from(llm_calls).where(llm_calls.c.run_id == run_id)
-    return session.execute(query).scalar_one()
-
-
-def read_ledger_summary(session: Session, run_id: str) -> list[dict[str, Any]]:
-    """A run's ledger by role and model: calls, tokens, cost in USD, failed calls."""
-    fine = func.coalesce(llm_calls.c.outcome, "").in_(["ok", "cached"])
-    failed = func.sum(case((fine, 0), else_=1))
-    query = (
-        select(
-            llm_calls.c.role,
-            llm_calls.c.model,
-            func.count().label("calls"),
-            func.sum(llm_calls.c.input_tokens).label("input_tokens"),
-            func.sum(llm_calls.c.output_tokens).label("output_tokens"),
-            func.sum(llm_calls.c.cost_pico).label("cost_pico"),
-            failed.label("failed"),
-        )
-        .where(llm_calls.c.run_id == run_id)
-        .group_by(llm_calls.c.role, llm_calls.c.model)
-        .order_by(llm_calls.c.role, llm_calls.c.model)
-    )
-    return [
-        {
-            "role": row.role,
-            "model": row.model,
-            "calls": row.calls,
-            "input_tokens": int(row.input_tokens),
-            "output_tokens": int(row.output_tokens),
-            "cost_usd": pico_to_usd(int(row.cost_pico)),
-            "failed": int(row.failed),
-        }
-        for row in session.execute(query)
-    ]
-
-
-def read_cost_over_time(session: Session, run_id: str) -> list[tuple[float, float]]:
-    """Cumulative cost: pairs of seconds since the run's first call and USD spent by then."""
-    query = (
-        select(llm_calls.c.settled_at, llm_calls.c.cost_pico)
-        .where(llm_calls.c.run_id == run_id, llm_calls.c.status == "settled")
-        .order_by(llm_calls.c.settled_at)
-    )
-    rows = list(session.execute(query))
-    total, points = 0, list[tuple[float, float]]()
-    for row in rows:
-        total += row.cost_pico
-        seconds = (row.settled_at - rows[0].settled_at).total_seconds()
-        points.append((seconds, pico_to_usd(total)))
-    return points

@@ -10,18 +10,22 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cornerman.domain.errors import SchemaOutdatedError, StorageError
 from storage.engine import Database
+from storage.failures import unusable
 
 _FOLDER = Path(__file__).parent / "migrations"
+# Not Alembic's own name: other programs, Prefect among them, may keep theirs in this database.
+VERSION_TABLE = "cornerman_schema"
 
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.attributes["connection"] = connection
+    config.attributes["version_table"] = VERSION_TABLE
     return config
 
 
@@ -41,30 +45,20 @@ def current_revision(db: Database) -> str | None:
     """
     try:
         with db.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            options = {"version_table": VERSION_TABLE}
+            return MigrationContext.configure(connection, opts=options).get_current_revision()
     except SQLAlchemyError as error:
-        raise unreachable(db, error) from error
-
-
-def unreachable(db: Database, error: Exception) -> StorageError:
-    """An error that names the database without its password."""
-    cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return StorageError(
-        f"The database {db.engine.url.render_as_string(hide_password=True)} "
-        f"cannot be reached: {cause}",
-        hint="Check its address and that it runs: cornerman doctor",
-    )
+        raise unusable(db.engine, error) from error
 
 
 def _run(db: Database, step: Any, revision: str) -> None:
     try:
-        with db.engine.connect() as plain:
-            connection = plain.execution_options(cornerman_writer=True)
-            with connection.begin():
-                db.take_writer_lock(connection)
-                step(_config(connection), revision)
+        with db.write_transaction() as connection:
+            step(_config(connection), revision)
+    except OperationalError as error:
+        raise unusable(db.engine, error) from error
     except SQLAlchemyError as error:
-        raise unreachable(db, error) from error
+        raise unusable(db.engine, error, what="could not be migrated") from error
 
 
 def upgrade(db: Database, revision: str = "head") -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.clock import now
+from storage.rows import insert_once
 from storage.tables import response_cache
 
 
@@ -17,5 +18,4 @@ def read_cached_answer(session: Session, key: str) -> str | None:
 
 def create_cached_answer(session: Session, key: str, answer: str) -> None:
     """Store an answer; the first one stored stands."""
-    if read_cached_answer(session, key) is None:
-        session.execute(insert(response_cache).values(key=key, answer=answer, created_at=now()))
+    insert_once(session, response_cache, {"key": key, "answer": answer, "created_at": now()})

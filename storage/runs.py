@@ -5,14 +5,28 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import Row, Select, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import ConflictError, NotFoundError
-from cornerman.domain.runs import DEAD_AFTER_SECONDS, Run, RunKind, RunStatus
+from cornerman.domain.runs import DEAD_AFTER_SECONDS, Run, RunKind, RunSignals, RunStatus
 from storage.clock import now
 from storage.rows import as_dict
-from storage.tables import runs
+from storage.tables import events, runs
+
+# Nothing counts events but the log itself: a counter in this row, which also holds the dataset,
+# would cost a rewrite of the row for each event.
+LAST_SEQ = (
+    select(func.coalesce(func.max(events.c.seq), 0))
+    .where(events.c.run_id == runs.c.id)
+    .scalar_subquery()
+    .label("last_seq")
+)
+_RUNS = select(runs, LAST_SEQ)
+_RUN = _RUNS.where(runs.c.id == bindparam("run_id"))
+_SIGNALS = select(runs.c.status, runs.c.owner, runs.c.cancel_requested_at).where(
+    runs.c.id == bindparam("run_id")
+)
 
 
 def _record(row: Row[Any]) -> Run:
@@ -57,7 +71,6 @@ def create_run(
             metrics={},
             simulated=simulated,
             idempotency_key=idempotency_key,
-            last_seq=0,
             created_at=now(),
         )
     )
@@ -66,7 +79,7 @@ def create_run(
 
 def read_run(session: Session, run_id: str) -> Run | None:
     """The run; None when there is none of that id."""
-    row = session.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+    row = session.execute(_RUN, {"run_id": run_id}).one_or_none()
     return None if row is None else _record(row)
 
 
@@ -81,7 +94,7 @@ def _must_read(session: Session, run_id: str) -> Run:
 
 def read_run_by_key(session: Session, kind: RunKind, idempotency_key: str) -> Run | None:
     """The run that was created with this key."""
-    query = select(runs).where(runs.c.kind == kind, runs.c.idempotency_key == idempotency_key)
+    query = _RUNS.where(runs.c.kind == kind, runs.c.idempotency_key == idempotency_key)
     row = session.execute(query).one_or_none()
     return None if row is None else _record(row)
 
@@ -108,7 +121,7 @@ def read_runs(
     limit: int = 50,
 ) -> list[Run]:
     """Runs, newest first. `active` keeps those that have not ended, or those that have."""
-    query = _filtered(select(runs), kind, workflow_id, active)
+    query = _filtered(_RUNS, kind, workflow_id, active)
     query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     return [_record(row) for row in session.execute(query)]
 
@@ -168,17 +181,23 @@ def claim_run(session: Session, run_id: str, owner: str, *, flow_run_id: str | N
 
 
 def update_heartbeat(session: Session, run_id: str, owner: str) -> Run | None:
-    """Say that `owner` lives; returns the run as it stands, with a cancel request if any."""
+    """Say that `owner` lives, if it still works on the run; returns the run as it stands."""
     session.execute(
         update(runs).where(runs.c.id == run_id, runs.c.owner == owner).values(heartbeat_at=now())
     )
     return read_run(session, run_id)
 
 
+def read_run_signals(session: Session, run_id: str) -> RunSignals | None:
+    """What a process that works on the run must know twice a second, without its documents."""
+    row = session.execute(_SIGNALS, {"run_id": run_id}).one_or_none()
+    return None if row is None else RunSignals(row.status, row.owner, row.cancel_requested_at)
+
+
 def update_run_metrics(session: Session, run_id: str, metrics: dict[str, Any]) -> None:
     """Merge live figures into the run's."""
-    run = _must_read(session, run_id)
-    merged = run.metrics | metrics
+    query = select(runs.c.metrics).where(runs.c.id == run_id)
+    merged = (session.execute(query).scalar_one_or_none() or {}) | metrics
     session.execute(update(runs).where(runs.c.id == run_id).values(metrics=merged))
 
 
@@ -195,8 +214,25 @@ def finish_run(
     stopped_by: str | None = None,
     result: dict[str, Any] | None = None,
     error: dict[str, Any] | None = None,
+    owner: str | None = None,
 ) -> Run:
-    """End a run. Ending it again with the same status changes nothing that readers saw."""
+    """End a run. Ending it again with the same status changes nothing.
+
+    Args:
+        owner: The process that ends it; None where nobody works on it.
+
+    Raises:
+        NotFoundError: There is no such run.
+        ConflictError: Another process took the run over; what it does there is its own.
+    """
+    run = _must_read(session, run_id)
+    if run.status == status and run.finished:
+        return run
+    if owner is not None and run.owner not in (None, owner):
+        raise ConflictError(
+            f"Run {run_id!r} is being worked on by {run.owner}, so {owner} cannot end it.",
+            existing_id=run_id,
+        )
     values = {
         "status": status,
         "stopped_by": stopped_by,
@@ -223,7 +259,9 @@ def request_cancel(session: Session, run_id: str) -> Run:
     values: dict[str, Any] = {"cancel_requested_at": run.cancel_requested_at or now()}
     # A pending run may be queued anywhere, so its mark stays and whoever claims it obeys.
     if run.status == "running" and not is_alive(run):
-        values |= {"status": "cancelled", "stopped_by": "cancelled", "finished_at": now()}
+        # Without an owner: a process that was only asleep finds that the run is not its any more.
+        values |= {"status": "cancelled", "stopped_by": "cancelled", "owner": None}
+        values["finished_at"] = now()
     session.execute(update(runs).where(runs.c.id == run_id).values(values))
     return _must_read(session, run_id)
 

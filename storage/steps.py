@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.clock import now
+from storage.rows import insert_once
 from storage.tables import run_steps
 
 
@@ -24,11 +25,10 @@ def read_steps(session: Session, run_id: str) -> dict[str, dict[str, Any]]:
 
 
 def create_step(session: Session, run_id: str, key: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Store a step's result; the first one stored stands and is returned."""
-    existing = read_step(session, run_id, key)
-    if existing is not None:
-        return existing
-    session.execute(
-        insert(run_steps).values(run_id=run_id, key=key, result=result, created_at=now())
+    """Store a step's result; the first one stored stands and is returned, as it reads later."""
+    insert_once(
+        session, run_steps, {"run_id": run_id, "key": key, "result": result, "created_at": now()}
     )
-    return result
+    stored = read_step(session, run_id, key)
+    assert stored is not None
+    return stored

@@ -11,50 +11,78 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, Text
-from sqlalchemy.dialects.postgresql import BOOLEAN, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import BOOLEAN, JSON, JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+# json and the databases recurse; nothing that was accepted as input is nested as deep.
+_DEEPEST = 200
+_MOST_INTEGER_BITS = 1024  # above it, Python may refuse to print or to read the number
+TOO_DEEP = "(nested too deeply to be stored)"
 
-def _plain(value: Any) -> Any:
-    """Make a value JSON-safe: NaN and infinities become None, NUL leaves strings.
 
-    PostgreSQL's JSONB refuses both, and a row must not be lost for what a model wrote.
+def plain_text(text: str) -> str:
+    """Text that any database takes: NUL becomes U+FFFD, halves of surrogate pairs `?`."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def plain_json(value: Any, depth: int = 0) -> Any:
+    """Make a value JSON-safe: NaN and infinities become None, text that of `plain_text`.
+
+    PostgreSQL refuses such values, and a row must not be lost for what a model wrote.
     """
+    if isinstance(value, str):
+        return plain_text(value)
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, int):
+        bits = value.bit_length()
+        return value if bits <= _MOST_INTEGER_BITS else f"(an integer of {bits} bits)"
+    if depth >= _DEEPEST:
+        return TOO_DEEP
     if isinstance(value, dict):
-        return {str(_plain(k)): _plain(v) for k, v in value.items()}
+        return {plain_text(str(k)): plain_json(v, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(v) for v in value]
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    return str(value)
+        return [plain_json(v, depth + 1) for v in value]
+    return plain_text(str(value))
 
 
 class Json(TypeDecorator[Any]):
-    """A JSON document: JSONB on PostgreSQL, TEXT on SQLite."""
+    """A JSON document: JSON on PostgreSQL, TEXT on SQLite. None is SQL NULL.
+
+    Not JSONB, which sorts an object's keys: a run that is resumed must find its prompts and
+    inputs in the order in which they were given.
+    """
 
     impl = Text
     cache_ok = True
-    # None is stored as JSON null only where the column is NOT NULL; elsewhere it is SQL NULL.
+    _postgresql: type[JSON] = JSON
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(JSONB(none_as_null=True))
+            return dialect.type_descriptor(self._postgresql(none_as_null=True))
         return dialect.type_descriptor(Text())
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None:
             return None
-        plain = _plain(value)
+        plain = plain_json(value)
         return plain if dialect.name == "postgresql" else json.dumps(plain, ensure_ascii=False)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":
             return value
         return json.loads(value)
+
+
+class Jsonb(Json):
+    """A JSON document as the users' checkpoint table has it: JSONB on PostgreSQL."""
+
+    cache_ok = True
+    _postgresql = JSONB
 
 
 class Timestamp(TypeDecorator[datetime]):
@@ -107,7 +135,7 @@ class SafeText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else _plain(value)
+        return None if value is None else plain_text(value)
 
 
 # SQLite only auto-increments a primary key that is spelt INTEGER.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope
 from storage import ledger, response_cache
 from storage.engine import Database
 
-# Long enough to let calls in flight settle, short enough not to be felt.
-_WAIT_SECONDS = 0.05
+# How long to let calls in flight settle before asking again. Each asking is a transaction, and
+# many may wait.
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 0.5
 
 
 @dataclass
@@ -31,12 +34,13 @@ class DatabaseMeter:
         self._tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
 
     async def reserve(self, scope: CallScope, call: CallEstimate) -> str:
-        while True:
-            call_id = await self._db.write(ledger.reserve_call, scope, call)
-            if call_id is not None:
-                self._open[call_id] = scope
-                return call_id
-            await asyncio.sleep(_WAIT_SECONDS)
+        call_id, pause = uuid.uuid4().hex, _FIRST_PAUSE_SECONDS
+        # Named here, so that a commit whose answer was lost does not book the call twice.
+        while await self._db.write(ledger.reserve_call, scope, call, call_id=call_id) is None:
+            await asyncio.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
+        self._open[call_id] = scope
+        return call_id
 
     async def settle(self, call_id: str, outcome: CallOutcome) -> None:
         scope = self._open.pop(call_id, None)

@@ -55,6 +55,15 @@ class Run:
 
 
 @dataclass(frozen=True)
+class RunSignals:
+    """What others tell the process that works on a run: that it lost it, or is to end it."""
+
+    status: RunStatus
+    owner: str | None
+    cancel_requested_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of a run's append-only log; `seq` counts from 1 without gaps."""
 

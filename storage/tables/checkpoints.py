@@ -6,10 +6,10 @@ DDL and this module only describes it.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, Table, Text
+from sqlalchemy import Column, Index, Integer, Table, Text, text
 
 from storage.tables.metadata import metadata
-from storage.types import AutoId, Flag, Json, SafeText, Timestamp
+from storage.types import AutoId, Flag, Jsonb, SafeText, Timestamp
 
 agentensor_checkpoints = Table(
     "agentensor_checkpoints",
@@ -17,12 +17,23 @@ agentensor_checkpoints = Table(
     Column("id", Text, primary_key=True),
     Column("workflow_id", Text, nullable=False),
     Column("config_version", Integer, nullable=False),
-    Column("runnable_config", Json, nullable=False),
-    Column("metrics", Json, nullable=False),
-    Column("metadata", Json, nullable=False),
+    Column("runnable_config", Jsonb, nullable=False),
+    Column("metrics", Jsonb, nullable=False),
+    Column("metadata", Jsonb, nullable=False),
     Column("artifact_url", Text),
     Column("is_best", Flag, nullable=False),
     Column("created_at", Timestamp, nullable=False),
+    Index("idx_agentensor_checkpoints_workflow", "workflow_id", "config_version"),
+    Index("idx_agentensor_checkpoints_best", "workflow_id", "is_best"),
+    # Ours, added to the table as it stood: versions are unique, and there is one best.
+    Index("uq_agentensor_checkpoints_version", "workflow_id", "config_version", unique=True),
+    Index(
+        "uq_agentensor_checkpoints_one_best",
+        "workflow_id",
+        unique=True,
+        sqlite_where=text("is_best = 1"),
+        postgresql_where=text("is_best"),
+    ),
 )
 
 best_moves = Table(

@@ -34,7 +34,6 @@ runs = Table(
     Column("owner", Text),
     Column("heartbeat_at", Timestamp),
     Column("cancel_requested_at", Timestamp),
-    Column("last_seq", Integer, nullable=False),
     Column("created_at", Timestamp, nullable=False),
     Column("started_at", Timestamp),
     Column("finished_at", Timestamp),

@@ -176,7 +176,6 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("heartbeat_at", types.Timestamp(), nullable=True),
         sa.Column("cancel_requested_at", types.Timestamp(), nullable=True),
-        sa.Column("last_seq", sa.Integer(), nullable=False),
         sa.Column("created_at", types.Timestamp(), nullable=False),
         sa.Column("started_at", types.Timestamp(), nullable=True),
         sa.Column("finished_at", types.Timestamp(), nullable=True),
