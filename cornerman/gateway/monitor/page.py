@@ -1,0 +1,56 @@
+"""The documents of the monitor: the page and its door. All else comes from files beside them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from cornerman.gateway.monitor.files import static_version
+
+# Only the gateway's own files run or style; no text can become markup, whatever it holds.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+
+
+def render_page(*, csrf_token: str = "", workflow: str = "", can_sign_out: bool = True) -> str:
+    """Render the monitor.
+
+    Args:
+        csrf_token: What the page's scripts send as `X-CSRF-Token` with every change.
+        workflow: Shown first; empty: the one that was worked on last.
+        can_sign_out: Whether there is a session to end; false when the gateway is open locally.
+    """
+    return _render(
+        "monitor.html", csrf_token=csrf_token, workflow=workflow, can_sign_out=can_sign_out
+    )
+
+
+def render_login(*, error: str = "", csrf_token: str = "") -> str:
+    """Render the page that asks for the API token.
+
+    Args:
+        error: Why the last try failed, in a sentence; empty at the first.
+        csrf_token: Sent back in the form's field `csrf_token`.
+    """
+    return _render("login.html", error=error, csrf_token=csrf_token)
+
+
+def _render(name: str, **values: object) -> str:
+    base = f"/admin/static/{static_version()}"
+    return _environment().get_template(name).render(base=base, **values)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

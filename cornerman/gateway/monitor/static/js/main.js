@@ -1,0 +1,116 @@
+// The monitor: asks once for everything, then follows the stream.
+import { drawKillSwitch, startKillSwitch } from "./dialogs/killswitch.js";
+import { transcriptEvent } from "./dialogs/transcript.js";
+import { announce, byId, h } from "./dom.js";
+import { ago, points, score } from "./format.js";
+import { drawCards } from "./panels/cards.js";
+import { feedEvent } from "./panels/feed.js";
+import { trainingEvent } from "./panels/training.js";
+import "./panels/breakthroughs.js";
+import "./panels/personas.js";
+import "./panels/prompts.js";
+import "./panels/ratings.js";
+import "./panels/scores.js";
+import { choose, load, onAnswer, refresh, RESOURCES, state } from "./store.js";
+import { follow } from "./stream.js";
+
+// What moves without an event of its own: the day's budget, a switch turned elsewhere.
+const POLL_MS = 15_000;
+// What the empty states speak of before anything was ever run.
+const FIRST_WORKFLOW = "negotiation";
+
+const changed = {
+  training_progress: ["training"],
+  training_checkpoint: ["checkpoints"],
+  training_epoch_complete: ["training", "summary"],
+  training_result: ["training", "summary", "checkpoints"],
+  battle_started: ["battles", "summary"],
+  battle_turn: ["summary"],
+  battle_scored: ["battles", "summary", "personas"],
+  battle_failed: ["battles", "summary"],
+  batch_complete: ["battles", "summary", "personas", "ratings", "breakthroughs"],
+  budget_stopped: ["battles", "training", "summary"],
+  breakthrough: ["breakthroughs", "summary"],
+  kill_switch: ["summary"],
+};
+
+function take({ event, payload = {}, workflow_id: workflow }) {
+  if (workflow && workflow !== state.workflow) return;
+  if (event === "training_progress") trainingEvent(payload);
+  if (event.startsWith("battle_")) {
+    feedEvent(event, payload);
+    transcriptEvent(String(payload.battle_id ?? ""));
+  }
+  if (event === "batch_complete") announce(`The batch is complete, average score ${points(payload.averageScore ?? payload.average_score)}.`);
+  if (event === "training_epoch_complete") announce(`Epoch ${payload.epoch} is complete, validation score ${score(payload.validation_score)}.`);
+  refresh(...(changed[event] ?? []));
+}
+
+function drawConnection(status, again) {
+  const mark = byId("connection");
+  mark.className = `connection ${status === "live" ? "on" : "off"}`;
+  mark.textContent = status === "live" ? "Live" : again ? "Connection lost, trying again…" : "Connecting…";
+  // What was missed comes by the stream; what has no event is asked for.
+  if (status === "live" && again) refresh(...RESOURCES);
+}
+
+function drawWorkflows(summary) {
+  const select = byId("workflow");
+  const wanted = [...new Set([...summary.workflows, state.workflow].filter(Boolean))];
+  const shown = [...select.options].map((option) => option.value);
+  if (wanted.join("\n") !== shown.join("\n")) {
+    select.replaceChildren(...wanted.map((id) => h("option", { value: id }, id)));
+  }
+  select.value = state.workflow;
+}
+
+async function show(workflow) {
+  choose(workflow);
+  await load("summary");
+  refresh(...RESOURCES);
+}
+
+function startWorkflows() {
+  byId("workflow").addEventListener("change", (event) => {
+    const address = new URL(location.href);
+    address.searchParams.set("workflow", event.target.value);
+    history.replaceState(null, "", address);
+    show(event.target.value);
+  });
+}
+
+/** Mark the section that is being read in the navigation. */
+function startNavigation() {
+  const links = new Map([...document.querySelectorAll("nav ol a")].map((a) => [document.querySelector(a.hash), a]));
+  const spy = new IntersectionObserver((entries) => entries.forEach((entry) => {
+    if (!entry.isIntersecting) return;
+    links.forEach((a) => { a.classList.remove("here"); a.removeAttribute("aria-current"); });
+    links.get(entry.target).classList.add("here");
+    links.get(entry.target).setAttribute("aria-current", "true");
+  }), { rootMargin: "-10% 0px -80% 0px" });
+  links.forEach((_, section) => section && spy.observe(section));
+}
+
+function startClock() {
+  setInterval(() => {
+    for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = ago(time.dateTime);
+  }, 5_000);
+  setInterval(() => { if (!document.hidden) refresh("summary"); }, POLL_MS);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(...RESOURCES); });
+}
+
+onAnswer("summary", (summary, error) => {
+  if (error) return announce(error.message);
+  state.workflow ||= summary.workflow || summary.workflows[0] || FIRST_WORKFLOW;
+  drawCards(summary);
+  drawWorkflows(summary);
+  drawKillSwitch(summary.killSwitch);
+  byId("simulated").hidden = !summary.simulated;
+});
+
+startKillSwitch();
+startWorkflows();
+startNavigation();
+startClock();
+await show(new URLSearchParams(location.search).get("workflow") || document.documentElement.dataset.workflow || "");
+follow("/api/monitor/stream", state.summary?.after ?? null, take, drawConnection);

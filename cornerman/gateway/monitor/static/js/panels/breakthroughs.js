@@ -1,0 +1,63 @@
+// Breakthroughs and what may be decided about each.
+import { path, post } from "../api.js";
+import { ask } from "../dialogs/ask.js";
+import { openTranscript } from "../dialogs/transcript.js";
+import { announce, empty, h, swap } from "../dom.js";
+import { ago, points, words } from "../format.js";
+import { onAnswer, refresh } from "../store.js";
+import { glance, name, visible } from "../text.js";
+
+// As cornerman.domain.breakthroughs allows them; the gateway checks them again.
+const next = {
+  pending_review: [["reviewed", "Mark reviewed"], ["rejected", "Reject"]],
+  reviewed: [["promoted", "Promote"], ["rejected", "Reject"]],
+  rejected: [["pending_review", "Look at it again"]],
+  promoted: [],
+};
+const tones = { promoted: "good", rejected: "bad" };
+const order = ["pending_review", "reviewed", "promoted", "rejected"];
+
+async function decide(found, state, label) {
+  const explain = {
+    promoted: "The tactic goes into the prompts of a new checkpoint. That cannot be taken back here; a rollback can.",
+    rejected: "It stays on this list as rejected and can be looked at again.",
+  }[state];
+  const send = (reason) => post(path`/api/breakthroughs/${found.id}/state`, { state, reason });
+  const done = explain
+    ? await ask({ title: `${label}: ${glance(found.title, 80)}`, explain, action: label, tone: state === "rejected" ? "danger" : "", needReason: false, send })
+    : await send("").then(() => true);
+  if (!done) return;
+  announce(`${glance(found.title, 80)} is now ${words(state)}.`);
+  refresh("breakthroughs", "summary", "checkpoints");
+}
+
+function item(found) {
+  const actions = next[found.state] ?? [];
+  return h("article", { class: `breakthrough ${found.state}` },
+    h("h3", {}, name(found.title), " ",
+      h("span", { class: `pill ${tones[found.state] ?? ""}` }, words(found.state)),
+      found.simulated && [" ", h("span", { class: "sim" }, "simulated")]),
+    h("p", { dir: "auto" }, visible(found.tactic.slice(0, 4000))),
+    found.snippet && h("blockquote", { dir: "auto" }, visible(found.snippet.slice(0, 4000))),
+    h("p", { class: "aside" }, "Against ", name(found.persona), `, score ${points(found.score)}`,
+      found.confirmed !== null && (found.confirmed ? ", confirmed by re-runs" : ", not confirmed by re-runs"),
+      found.seen > 1 && `, seen in ${found.seen} battles`,
+      found.at && [", ", h("time", { datetime: found.at, "data-ago": "" }, ago(found.at))]),
+    h("div", { class: "actions" },
+      actions.map(([state, label]) => h("button", {
+        type: "button", class: state === "promoted" ? "main" : "", "data-key": `${found.id}-${state}`,
+        "aria-label": `${label}: ${glance(found.title, 80)}`,
+        onclick: () => decide(found, state, label).catch((error) => announce(error.message)),
+      }, label)),
+      found.battle && h("button", { type: "button", class: "quiet", "data-key": `${found.id}-read`, "aria-haspopup": "dialog", onclick: () => openTranscript(found.battle) }, "Read the battle")));
+}
+
+function drawBreakthroughs(found, error) {
+  const box = document.getElementById("review");
+  box.removeAttribute("aria-busy");
+  if (error) return swap(box, h("p", { class: "empty" }, error.message));
+  if (!found.length) return swap(box, empty("None found yet. To look through finished battles, type", "cornerman scout"));
+  swap(box, [...found].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state)).map(item));
+}
+
+onAnswer("breakthroughs", drawBreakthroughs);
