@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 
 from cornerman.clients.llm import LLM
 from cornerman.clients.llm_types import LLMEndpoint
@@ -17,14 +16,16 @@ from storage.engine import Database
 from tasks.meter import DatabaseMeter
 
 
-@dataclass
 class Engine:
-    """Open for the length of one run."""
+    """Open for the length of one run; a plain class, which Prefect hands to tasks unopened."""
 
-    settings: Settings
-    db: Database
-    endpoint: LLMEndpoint
-    meter: DatabaseMeter
+    def __init__(
+        self, settings: Settings, db: Database, endpoint: LLMEndpoint, meter: DatabaseMeter
+    ) -> None:
+        self.settings = settings
+        self.db = db
+        self.endpoint = endpoint
+        self.meter = meter
 
     @property
     def simulated(self) -> bool:

@@ -43,6 +43,9 @@ class TrainingLab:
         self._starting = asyncio.Semaphore(
             context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
         )
+        # Made once: to make a task anew for each case costs more than to run it.
+        timeout = 2 * context.spec.optimizer.case_timeout_seconds + TASK_TIMEOUT_MARGIN_SECONDS
+        self._run_case = run_case.with_options(timeout_seconds=timeout)
         self.epoch = 1
 
     async def load(self) -> None:
@@ -169,14 +172,8 @@ class TrainingLab:
     async def _run_one(self, job: CaseJob) -> CaseResult:
         async with self._starting:
             self._context.check()
-            timeout = self.options.case_timeout_seconds
-            attempt = run_case.with_options(
-                task_run_name=f"{job.candidate.id} case {job.case.id}"
-                + (f" repeat {job.repeat}" if job.repeat else ""),
-                timeout_seconds=2 * timeout + TASK_TIMEOUT_MARGIN_SECONDS,
-            )
             try:
-                return await attempt(self._context, job)
+                return await self._run_case(self._context, job)
             except CaseErroredError as error:
                 attempts = 1 + (CASE_RETRIES if error.retried else 0)
                 return await store_case(self._context, errored_result(job, error, attempts))

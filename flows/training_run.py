@@ -6,6 +6,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
 from cornerman.clients.llm import LLM
 from cornerman.domain.candidates import Candidate, Prompts
 from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint
@@ -202,6 +205,7 @@ def _end_epoch(session: Any, run_id: str, event: NewEvent, epoch: int, payload: 
     runs.update_run_metrics(session, run_id, {key: payload[key] for key in kept})
 
 
+@task(name="prepare", cache_policy=NO_CACHE, persist_result=False)
 async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: str) -> TrainingRun:
     """Check everything that can be checked before money is spent, then store the run.
 

@@ -50,6 +50,11 @@ class CaseJob:
     def subject(self) -> str:
         return case_subject(self.candidate.id, self.case.id, self.repeat)
 
+    def __str__(self) -> str:
+        """The task run's name."""
+        repeat = f" repeat {self.repeat}" if self.repeat else ""
+        return f"{self.candidate.id} case {self.case.id}{repeat}"
+
 
 class CaseErroredError(CornermanError):
     """A case that could not be scored; carried to the retry policy, never to the user."""
@@ -83,6 +88,7 @@ async def _retry_condition(_task: Task[Any, Any], _run: TaskRun, state: State[An
 
 @task(
     name="case",
+    task_run_name="{job}",
     tags=["agent-case"],
     cache_policy=NO_CACHE,
     persist_result=False,
