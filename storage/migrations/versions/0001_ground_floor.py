@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
+from cornerman.domain.errors import StorageError
 import storage.types as types
 
 revision = "0001"
@@ -53,13 +56,101 @@ CREATE UNIQUE INDEX IF NOT EXISTS uq_agentensor_checkpoints_one_best
 """
 
 
+_COLUMNS = {
+    "id",
+    "workflow_id",
+    "config_version",
+    "runnable_config",
+    "metrics",
+    "metadata",
+    "artifact_url",
+    "is_best",
+    "created_at",
+}
+_SHARED_VERSIONS = """
+SELECT workflow_id, config_version, min(id) AS first_id, max(id) AS last_id
+FROM agentensor_checkpoints GROUP BY workflow_id, config_version HAVING count(*) > 1
+ORDER BY workflow_id, config_version LIMIT 3
+"""
+_SEVERAL_BEST = """
+SELECT workflow_id FROM agentensor_checkpoints WHERE {is_best}
+GROUP BY workflow_id HAVING count(*) > 1
+"""
+_BEST_OF_ONE = """
+SELECT id FROM agentensor_checkpoints WHERE {is_best} AND workflow_id = :workflow_id
+ORDER BY config_version DESC
+"""
+_UNMARK = "UPDATE agentensor_checkpoints SET is_best = {no} WHERE id = :id"
+
+
 def _create_checkpoints() -> None:
+    op.execute(_CHECKPOINTS[op.get_bind().dialect.name])
+    found = {
+        column["name"] for column in sa.inspect(op.get_bind()).get_columns("agentensor_checkpoints")
+    }
+    if missing := sorted(_COLUMNS - found):
+        raise StorageError(
+            "The table agentensor_checkpoints is there already, without its columns "
+            + ", ".join(missing)
+            + ".",
+            hint="Add them, or give Cornerman a database of its own; then: cornerman db upgrade",
+        )
+
+
+def _create_checkpoint_indexes() -> None:
     dialect = op.get_bind().dialect.name
-    op.execute(_CHECKPOINTS[dialect])
     for statement in _CHECKPOINT_INDEXES.split(";"):
         if statement.strip():
             op.execute(statement)
     op.execute(_ONE_BEST.format(is_best="is_best" if dialect == "postgresql" else "is_best = 1"))
+
+
+def _refuse_shared_versions() -> None:
+    """Versions are how users name checkpoints: which of two keeps its number is for them to say."""
+    shared = op.get_bind().execute(sa.text(_SHARED_VERSIONS)).all()
+    if not shared:
+        return
+    named = "; ".join(
+        f"workflow {row.workflow_id!r} version {row.config_version} "
+        f"({row.first_id!r} and {row.last_id!r})"
+        for row in shared
+    )
+    raise StorageError(
+        "The table agentensor_checkpoints is there already, and checkpoints share a version, "
+        f"which must be unique in a workflow: {named}.",
+        hint="Give each a config_version of its own, such as: UPDATE agentensor_checkpoints SET "
+        f"config_version = … WHERE id = '{shared[0].last_id}'; then: cornerman db upgrade",
+    )
+
+
+def _keep_one_best() -> None:
+    """Of several best, leave the newest marked: the last that anybody chose. Keep a note of it."""
+    connection = op.get_bind()
+    on_postgresql = connection.dialect.name == "postgresql"
+    is_best = "is_best" if on_postgresql else "is_best = 1"
+    several = connection.execute(sa.text(_SEVERAL_BEST.format(is_best=is_best))).scalars().all()
+    for workflow_id in several:
+        query = sa.text(_BEST_OF_ONE.format(is_best=is_best))
+        newest, *others = connection.execute(query, {"workflow_id": workflow_id}).scalars().all()
+        for other in others:
+            unmark = sa.text(_UNMARK.format(no="FALSE" if on_postgresql else "0"))
+            connection.execute(unmark, {"id": other})
+        moves = sa.table(
+            "best_moves",
+            *(sa.column(name) for name in ("workflow_id", "checkpoint_id", "previous_id", "by")),
+            sa.column("reason", types.SafeText()),
+            sa.column("created_at", types.Timestamp()),
+        )
+        connection.execute(
+            moves.insert().values(
+                workflow_id=workflow_id,
+                checkpoint_id=newest,
+                previous_id=others[0],
+                reason="several checkpoints were marked as the best; the newest of them stays",
+                by="db upgrade",
+                created_at=datetime.now(UTC),
+            )
+        )
 
 
 def upgrade() -> None:
@@ -76,6 +167,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("idx_best_moves_workflow", "best_moves", ["workflow_id", "id"], unique=False)
+    _refuse_shared_versions()
+    _keep_one_best()
+    _create_checkpoint_indexes()
     op.create_table(
         "budgets",
         sa.Column("name", sa.Text(), nullable=False),
