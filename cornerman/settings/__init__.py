@@ -7,6 +7,7 @@ from cornerman.settings.load import (
     get_settings,
     load_settings,
     reset_settings,
+    use_settings,
 )
 from cornerman.settings.model import Settings
 from cornerman.settings.values import module_allowed
@@ -21,4 +22,5 @@ __all__ = [
     "load_settings",
     "module_allowed",
     "reset_settings",
+    "use_settings",
 ]

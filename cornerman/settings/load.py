@@ -111,12 +111,25 @@ def load_settings(env_file: str | Path | None = ENV_FILE) -> Settings:
     return settings
 
 
+_chosen: list[Settings] = []
+
+
 @cache
+def _read_once() -> Settings:
+    return load_settings()
+
+
 def get_settings() -> Settings:
     """The process's settings, read once."""
-    return load_settings()
+    return _chosen[-1] if _chosen else _read_once()
+
+
+def use_settings(settings: Settings) -> None:
+    """Have this process work with other settings than it would read, as the demo does."""
+    _chosen[:] = [settings]
 
 
 def reset_settings() -> None:
     """Forget what `get_settings` read; for tests that change the environment."""
-    get_settings.cache_clear()
+    _chosen.clear()
+    _read_once.cache_clear()

@@ -1,0 +1,159 @@
+"""`cornerman battle`: one batch of battles, watched while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cornerman.cli.failures import FAILED, STOPPED, CommandError
+from cornerman.cli.options import JsonOption
+from cornerman.cli.output import Out, shown, usd
+from cornerman.cli.store import database
+from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
+
+if TYPE_CHECKING:
+    from cornerman.domain.battle_request import BattleParameters
+
+DEFAULT_WORKFLOW = "negotiation"
+
+
+def battle(
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "-n", help="Battles; default: the setting's.")
+    ] = None,
+    personas: Annotated[
+        Path | None, typer.Option("--personas", help="Import this file and meet only its people.")
+    ] = None,
+    workflow: Annotated[
+        str, typer.Option("--workflow", "-w", help="The workflow whose agent plays.")
+    ] = DEFAULT_WORKFLOW,
+    policy: Annotated[
+        str, typer.Option("--policy", help="Who is met: rotate, hardest or uncertain.")
+    ] = "rotate",
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other battles.")] = 0,
+    second_referee: Annotated[
+        bool, typer.Option("--second-referee", help="Judge each battle twice.")
+    ] = False,
+    json: JsonOption = False,
+) -> int:
+    """Let the agent meet personas, have a referee score each battle, and rate both sides."""
+    from cornerman.settings import get_settings
+
+    out = Out(json)
+    size = get_settings().batch_size_checked(batch_size)
+    given: dict[str, Any] = {"policy": policy, "seed": seed, "second_referee": second_referee}
+    if personas is not None:
+        workflow, given["persona_ids"] = _import(personas, workflow, out)
+    given |= {"workflow_id": workflow, "batch_size": size}
+    result = asyncio.run(run_batch(new_batch(**given), out))
+    return _finish(out, result)
+
+
+def new_batch(**given: Any) -> BattleParameters:
+    """The parameters of a new batch.
+
+    Raises:
+        BadInputError: One of them is out of its bounds.
+    """
+    from pydantic import ValidationError
+
+    from cornerman.domain.battle_request import BattleParameters
+
+    try:
+        return BattleParameters(**given, run_id=f"batch-{uuid.uuid4().hex[:12]}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise BadInputError(
+            f"{path}: {first['msg']}, got {first['input']!r}", field=path
+        ) from error
+
+
+def _import(file: Path, workflow: str, out: Out) -> tuple[str, list[str]]:
+    from cornerman.cli.personas import store_personas
+    from cornerman.domain.personas_import import parse_personas_file
+
+    found = parse_personas_file(file, workflow)
+    homes = sorted({persona.workflow_id for persona in found})
+    if len(homes) > 1:
+        raise BadInputError(
+            f"{file} has personas of several workflows, {', '.join(homes)}; a batch has one.",
+            field="personas",
+        )
+    with database() as db:
+        created, known = store_personas(db, found)
+    out.note(f"{file}: {created} new personas, {known} known.", style=None)
+    return homes[0], [persona.id for persona in found]
+
+
+async def run_batch(parameters: BattleParameters, out: Out) -> dict[str, Any]:
+    """Run the flow, showing its progress.
+
+    Raises:
+        CommandError: It failed; knows the batch.
+    """
+    from cornerman.cli.follow import follow
+    from cornerman.cli.views import BatchView
+    from cornerman.settings import get_settings
+
+    settings, batch_id = get_settings(), str(parameters.run_id)
+    size = settings.batch_size_checked(parameters.batch_size)
+    out.note(f"Batch {batch_id}: {size} battles of {parameters.workflow_id}.", style=None)
+    if settings.simulated:
+        out.note("Simulated: the rehearsal endpoint answers, not a language model.")
+    view = BatchView(out.progress, size=size, budget_usd=settings.batch_budget_usd)
+    with database() as db, view.bars:
+        from flows.battle import battle_batch
+
+        try:
+            return await follow(db, batch_id, view, battle_batch(parameters))
+        except BadInputError:
+            raise
+        except CornermanError as error:
+            raise CommandError(error, run_id=batch_id) from error
+
+
+def _finish(out: Out, result: dict[str, Any]) -> int:
+    stopped_by = result["stoppedBy"]
+    if stopped_by == "cancelled":
+        raise CommandError(
+            RunCancelledError(
+                f"Batch {result['batchId']} was cancelled; finished battles count.",
+                hint=f"Look at it with: cornerman runs show {result['batchId']}",
+            ),
+            run_id=result["batchId"],
+            cost_usd=result["totalCost"],
+        )
+    out.document(result)
+    say_batch(out, result)
+    if stopped_by in ("budget", "kill_switch"):
+        return STOPPED
+    return FAILED if result["errors"] and not result["battlesCompleted"] else 0
+
+
+def say_batch(out: Out, result: dict[str, Any]) -> None:
+    """A batch's end in a few lines."""
+    simulated = " (simulated)" if result.get("simulated") else ""
+    stopped = f", stopped by {result['stoppedBy']}" if result["stoppedBy"] else ""
+    out.say(f"Batch {result['batchId']}{stopped}{simulated}", style="bold")
+    out.table(
+        ("persona", "status", "score", "ended by", "cost"),
+        [
+            (
+                *(one[name] for name in ("persona_id", "status", "score", "ended_by")),
+                usd(one["cost_usd"]),
+            )
+            for one in result["battles"]
+        ],
+    )
+    average = shown(result["averageScore"])
+    out.say(f"  Completed      {result['battlesCompleted']} of {len(result['battles'])}")
+    out.say(f"  Average score  {average} of 100")
+    out.say(f"  Breakthroughs  {result['breakthroughs']}")
+    out.say(f"  Cost           {usd(result['totalCost'])}")
+    for error in result["errors"]:
+        out.say(f"  {error}", style="red")

@@ -1,0 +1,116 @@
+"""What `cornerman doctor` tries out: database, Prefect, prices, messages."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from cornerman.domain.errors import CornermanError
+
+if TYPE_CHECKING:
+    from cornerman.settings import Settings
+    from storage.engine import Database
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+_PREFECT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was tried; `level` is `ok`, `warning` or `problem`."""
+
+    name: str
+    level: str
+    message: str
+    fix: str = ""
+
+
+def check_everything(settings: Settings) -> list[Check]:
+    """Try everything that can be tried for free."""
+    return [
+        *_database(settings),
+        _prefect(settings),
+        *_prices(settings),
+        Check("models", OK, _models(settings)),
+    ]
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    from storage.engine import Database
+
+    try:
+        db = Database(settings.database_url().url.get_secret_value())
+    except CornermanError as error:
+        yield Check("database", PROBLEM, error.message, error.hint)
+        return
+    try:
+        schema = _schema(db)
+        yield schema
+        if schema.level == OK:
+            yield _messages(settings, db)
+    except CornermanError as error:
+        yield Check("database", PROBLEM, error.message, error.hint)
+    finally:
+        db.close()
+
+
+def _schema(db: Database) -> Check:
+    from storage.migrate import current_revision, head_revision
+
+    address = db.engine.url.render_as_string(hide_password=True)
+    current, head = current_revision(db), head_revision()
+    if current == head:
+        return Check("database", OK, f"{address} answers, at revision {head}.")
+    if current is None:
+        message = f"{address} answers and is empty; the first run sets it up."
+        return Check("database", WARNING, message, "Type: cornerman db upgrade")
+    message = f"{address} is at revision {current}; this version works with {head}."
+    return Check("database", PROBLEM, message, "Type: cornerman db upgrade")
+
+
+def _messages(settings: Settings, db: Database) -> Check:
+    from storage.notifications import read_notifications
+
+    with db.reading() as session:
+        told = read_notifications(session)
+    place = "the console" if settings.slack_webhook_url is None else "Slack"
+    if told and told[0]["status"] == "failed":
+        message = f"Failed to notify {place}: {told[0]['error']}"
+        return Check("messages", WARNING, message, "Check SLACK_WEBHOOK_URL; it is tried again.")
+    return Check("messages", OK, f"Messages go to {place}; {len(told)} so far.")
+
+
+def _prefect(settings: Settings) -> Check:
+    url = settings.prefect_api_url
+    if url is None:
+        return Check("prefect", OK, "PREFECT_API_URL is not set: runs use an embedded server.")
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=_PREFECT_SECONDS):  # noqa: S310
+            return Check("prefect", OK, f"The server at {url} answers.")
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        fix = "Start it with: prefect server start; or unset PREFECT_API_URL."
+        return Check("prefect", PROBLEM, f"The server at {url} does not answer: {error}", fix)
+
+
+def _prices(settings: Settings) -> Iterator[Check]:
+    from cornerman.clients.prices import PriceBook
+    from cornerman.domain.ledger import Role
+
+    book = PriceBook(settings.model_prices, base_url=settings.openai_base_url)
+    for model in dict.fromkeys(settings.model_for(role) for role in get_args(Role)):
+        try:
+            source = book.require(model).source
+        except CornermanError as error:
+            yield Check("prices", PROBLEM, error.message, error.hint)
+        else:
+            yield Check("prices", OK, f"{model} is priced by {source}.")
+
+
+def _models(settings: Settings) -> str:
+    if settings.simulated:
+        return "The rehearsal endpoint answers; everything that it says is simulated."
+    return f"Models answer at {settings.openai_base_url or 'OpenAI'}."

@@ -1,0 +1,123 @@
+"""What commands print: text for people, or one JSON document for programs.
+
+With `--json` standard output carries the document and nothing else, so everything else that is
+printed meanwhile, by users' agents too, goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Generator, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Piped text must not be cut to the 80 columns of a terminal that is not there.
+_PIPED_WIDTH = 200
+
+_document_stream: ContextVar[TextIO | None] = ContextVar("document_stream", default=None)
+
+
+@contextlib.contextmanager
+def documents_only(active: bool) -> Generator[None]:
+    """Keep standard output for the document while the block lasts, if `active`."""
+    if not active:
+        yield
+        return
+    token = _document_stream.set(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _document_stream.reset(token)
+
+
+def make_console(stream: TextIO) -> Console:
+    """A console that leaves brackets, numbers and emoji codes in people's texts alone."""
+    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    return Console(
+        file=stream,
+        width=_PIPED_WIDTH if piped else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        # Narrow text is wrapped by the terminal, so that long words can be copied whole.
+        soft_wrap=True,
+    )
+
+
+class Out:
+    """Where one command prints.
+
+    Args:
+        as_json: One JSON document is wanted.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.text = make_console(sys.stderr if as_json else sys.stdout)
+        self.progress = make_console(sys.stderr)
+
+    def document(self, document: Any) -> None:
+        """Print the JSON document, if one is wanted."""
+        if not self.as_json:
+            return
+        stream = _document_stream.get() or sys.stdout
+        # ASCII, so that no locale of the reader's can break it.
+        stream.write(json.dumps(document, indent=2, default=str) + "\n")
+        stream.flush()
+
+    def say(self, *parts: Any, style: str | None = None) -> None:
+        """Print for people; nothing when a document is wanted."""
+        if not self.as_json:
+            self.text.print(*parts, style=style)
+
+    def note(self, text: str, style: str | None = "yellow") -> None:
+        """Print a remark beside the result, on standard error."""
+        self.progress.print(text, style=style)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table for people."""
+        if self.as_json:
+            return
+        table = Table(box=box.SIMPLE, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else shown(cell) for cell in row))
+        self.text.print(table, soft_wrap=False)
+
+
+def shown(value: Any) -> str:
+    """A value as a table's cell."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def usd(value: float | None) -> str:
+    """Money for people: cents where there are some, else as many digits as it takes."""
+    if value is None:
+        return "-"
+    return f"${value:.2f}" if value >= 1 or value == 0 else f"${value:.6f}"
+
+
+def score_text(score: dict[str, Any] | None, *, percent: bool = True) -> str:
+    """A `{value, low, high, n}` in words."""
+    if not score or score.get("value") is None:
+        return "not known"
+    scale, unit = (100, "%") if percent else (1, "")
+    value, low, high = (score[key] for key in ("value", "low", "high"))
+    text = f"{value * scale:.1f}{unit}"
+    if low is not None and high is not None:
+        text += f" (95% interval {low * scale:.1f} to {high * scale:.1f}, n = {score['n']})"
+    return text

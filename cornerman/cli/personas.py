@@ -1,0 +1,156 @@
+"""`cornerman personas`: who the agent meets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cornerman.cli.options import JsonOption, command_group
+from cornerman.cli.output import Out, usd
+from cornerman.cli.store import database
+from cornerman.domain.errors import BadInputError
+
+if TYPE_CHECKING:
+    from cornerman.domain.personas import Persona
+    from storage.engine import Database
+
+app = command_group("personas", "Who the agent meets.")
+
+DEFAULT_WORKFLOW = "negotiation"
+MOST_GENERATED = 100
+
+Workflow = Annotated[str, typer.Option("--workflow", "-w", help="The workflow's id.")]
+
+
+@app.command("list")
+def list_personas(
+    workflow: Workflow = DEFAULT_WORKFLOW,
+    active: Annotated[bool, typer.Option("--active", help="Only those that are met.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List a workflow's personas."""
+    from storage.personas import read_personas
+
+    out = Out(json)
+    with database() as db:
+        seed_builtin(db, workflow)
+        with db.reading() as session:
+            found = read_personas(session, workflow, active=True if active else None)
+    out.document([persona.model_dump(mode="json") for persona in found])
+    if not found:
+        out.say(f"Workflow {workflow} has no personas.")
+        out.say(f"Type: cornerman personas import FILE --workflow {workflow}")
+        return
+    out.table(
+        ("persona", "name", "type", "difficulty", "active", "from"),
+        [(p.id, p.name, p.persona_type, p.difficulty, p.active, p.source) for p in found],
+    )
+
+
+def seed_builtin(db: Database, workflow_id: str) -> None:
+    """Give a built-in workflow its own personas, the first time that it is used."""
+    from cornerman.personas import builtin_personas
+    from storage.personas import count_personas, create_personas
+    from storage.workflows import create_workflow
+
+    built_in = builtin_personas(workflow_id)
+    if not built_in:
+        return
+    with db.writing() as session:
+        create_workflow(session, workflow_id)
+        if count_personas(session, workflow_id) == 0:
+            create_personas(session, built_in)
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV, or sotopia's agent profiles.")],
+    workflow: Workflow = DEFAULT_WORKFLOW,
+    like: Annotated[
+        str, typer.Option("--like", help="Built-in workflow that lends a new one its rubric.")
+    ] = DEFAULT_WORKFLOW,
+    json: JsonOption = False,
+) -> None:
+    """Import personas from a file; importing it again changes nothing."""
+    from cornerman.domain.personas_import import parse_personas_file
+
+    out = Out(json)
+    found = parse_personas_file(file, workflow)
+    with database() as db:
+        created, known = store_personas(db, found, like=like)
+    homes = sorted({persona.workflow_id for persona in found})
+    out.document(
+        {"file": str(file), "workflows": homes, "total": len(found), "new": created, "same": known}
+    )
+    out.say(f"{created} new personas, {known} known, for {', '.join(homes)}.")
+
+
+def store_personas(
+    db: Database, personas: Sequence[Persona], *, like: str = DEFAULT_WORKFLOW
+) -> tuple[int, int]:
+    """Store personas and make sure that battles can be held for their workflows.
+
+    Args:
+        like: Built-in workflow whose rubric, limits and scenarios serve where there are none.
+
+    Returns:
+        How many are new, and how many were there.
+    """
+    from storage.personas import create_personas
+
+    with db.writing() as session:
+        for workflow_id in sorted({persona.workflow_id for persona in personas}):
+            _ensure_workflow(session, workflow_id, like)
+        return create_personas(session, personas)
+
+
+def _ensure_workflow(session: Any, workflow_id: str, like: str) -> None:
+    import yaml
+
+    from cornerman.workflows import builtin_workflow, builtin_workflow_ids
+    from storage.workflows import create_workflow, read_workflow
+
+    held = read_workflow(session, workflow_id) or {}
+    if workflow_id in builtin_workflow_ids() or "battle" in held:
+        create_workflow(session, workflow_id)
+        return
+    model = builtin_workflow(like).model_dump(mode="json") | {"id": workflow_id}
+    create_workflow(session, workflow_id, {"battle": yaml.safe_dump(model, sort_keys=False)})
+
+
+@app.command("generate")
+def generate(
+    count: Annotated[int, typer.Argument(help="How many new personas.")],
+    workflow: Workflow = DEFAULT_WORKFLOW,
+    about: Annotated[str, typer.Option("--about", help="What they should be like.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Have a model invent personas; those that are there already are refused."""
+    if not 1 <= count <= MOST_GENERATED:
+        raise BadInputError(f"N is {count}; it must be 1 to {MOST_GENERATED}.", field="count")
+    out = Out(json)
+    with database() as db:
+        seed_builtin(db, workflow)
+    made = asyncio.run(_generate(workflow, count, about))
+    out.document(made)
+    simulated = " (simulated)" if made["simulated"] else ""
+    out.say(
+        f"{len(made['personas'])} new personas, {made['duplicates']} duplicates refused, "
+        f"{usd(made['cost_usd'])}{simulated}."
+    )
+    for persona in made["personas"]:
+        out.say(f"  {persona['name']}: {persona['description']}")
+
+
+async def _generate(workflow: str, count: int, about: str) -> dict[str, Any]:
+    from flows.engine import open_engine
+    from tasks.generate_personas import generate_personas
+
+    async with open_engine() as engine, engine.llm() as llm:
+        return await generate_personas(
+            engine.db, llm, engine.settings, workflow, count, about, simulated=engine.simulated
+        )

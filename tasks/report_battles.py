@@ -1,0 +1,137 @@
+"""A battle batch's part of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cornerman.domain.battles import Battle
+from cornerman.domain.money import pico_to_usd
+from cornerman.domain.runs import Run
+from cornerman.domain.statistics import mean_interval
+from cornerman.report.model import (
+    BattleCard,
+    BattleSection,
+    BreakthroughCard,
+    DifficultyRow,
+    Estimate,
+    Rating,
+    SubScore,
+    Turn,
+)
+from storage import battles, breakthroughs, ledger, personas, ratings
+from tasks.report_training import iso, ledger_rows
+
+
+def battle_section(session: Any, run: Run) -> BattleSection:
+    """Everything that the page shows of a batch."""
+    held = battles.read_battles(session, batch_id=run.id, with_turns=True)
+    everything = battles.read_battles(session, workflow_id=run.workflow_id)
+    names = _names(session, run.workflow_id, held)
+    batch_budget = ledger.read_budget(session, f"batch:{run.id}")
+    day_budget = ledger.read_budget(session, _day_budget_name(run))
+    return BattleSection(
+        batch_id=run.id,
+        workflow_id=run.workflow_id,
+        status=run.status,
+        stopped_by=run.stopped_by or "",
+        started_at=iso(run.started_at),
+        finished_at=iso(run.finished_at),
+        average_score=_average([battle for battle in held if battle.confirms is None]),
+        total_cost_usd=pico_to_usd(ledger.read_run_cost_pico(session, run.id)),
+        batch_budget_usd=None if batch_budget is None else pico_to_usd(batch_budget.limit_pico),
+        day_budget_usd=None if day_budget is None else pico_to_usd(day_budget.limit_pico),
+        day_spent_usd=None if day_budget is None else pico_to_usd(day_budget.spent_pico),
+        battles=[_card(battle, names) for battle in held],
+        difficulty=_difficulty(everything, names),
+        ratings=_ratings(session, run, names),
+        breakthroughs=_breakthroughs(session, run.id),
+        cost_over_time=ledger.read_cost_over_time(session, run.id),
+        ledger=ledger_rows(session, run.id),
+    )
+
+
+def _day_budget_name(run: Run) -> str:
+    day = (run.started_at or run.created_at).date().isoformat()
+    return f"day:{day}:simulated" if run.simulated else f"day:{day}"
+
+
+def _names(session: Any, workflow_id: str, held: Sequence[Battle]) -> dict[str, str]:
+    """Names by persona id; of those that were met, as they were then."""
+    names = {p.id: p.name for p in personas.read_personas(session, workflow_id)}
+    for battle in held:
+        setting = battles.read_setting(session, battle.id)
+        if setting is not None:
+            names[battle.persona_id] = setting[0].name
+    return names
+
+
+def _average(held: Sequence[Battle]) -> Estimate | None:
+    scores = [battle.score for battle in held if battle.rated and battle.score is not None]
+    found = mean_interval(scores, scale=100)
+    if found.value is None:
+        return None
+    return Estimate(found.value, found.low, found.high, found.n)
+
+
+def _card(battle: Battle, names: dict[str, str]) -> BattleCard:
+    outcome = battle.outcome
+    return BattleCard(
+        id=battle.id,
+        persona_id=battle.persona_id,
+        persona_name=names.get(battle.persona_id, battle.persona_id),
+        status=battle.status,
+        score=battle.score,
+        ended_by=battle.ended_by or "",
+        outcome="" if outcome is None else outcome.kind,
+        agreed_price=None if outcome is None else outcome.agreed_price,
+        cost_usd=battle.cost_usd,
+        spoiled=battle.spoiled,
+        error=battle.error or "",
+        sub_scores=[SubScore(**dict(sub_score)) for sub_score in battle.sub_scores],
+        turns=[Turn(turn.index, turn.speaker, turn.text) for turn in battle.turns],
+    )
+
+
+def _difficulty(everything: Sequence[Battle], names: dict[str, str]) -> list[DifficultyRow]:
+    met: dict[str, list[Battle]] = {}
+    for battle in everything:
+        if battle.rated:
+            met.setdefault(battle.persona_id, []).append(battle)
+    return [
+        DifficultyRow(
+            persona_id=persona_id,
+            persona_name=names.get(persona_id, persona_id),
+            mean_score=sum(battle.score or 0.0 for battle in its) / len(its),
+            battles=len(its),
+            walk_aways=sum(battle.ended_by == "walk_away" for battle in its),
+        )
+        for persona_id, its in met.items()
+    ]
+
+
+def _ratings(session: Any, run: Run, names: dict[str, str]) -> list[Rating]:
+    return [
+        Rating(
+            name=names.get(rated.id, rated.id) if rated.kind == "persona" else rated.id,
+            kind=rated.kind,
+            rating=rated.rating,
+            low=rated.low,
+            high=rated.high,
+            battles=rated.battles,
+        )
+        for rated in ratings.read_ratings(session, run.workflow_id, batch_id=run.id)
+    ]
+
+
+def _breakthroughs(session: Any, batch_id: str) -> list[BreakthroughCard]:
+    return [
+        BreakthroughCard(
+            title=found.tactic.title,
+            tactic=found.tactic.tactic,
+            snippet=found.tactic.snippet,
+            state=found.status,
+            battle_id=found.battle_id,
+        )
+        for found in breakthroughs.read_breakthroughs(session, batch_id=batch_id)
+    ]
