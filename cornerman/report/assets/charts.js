@@ -80,7 +80,7 @@ globalThis.cornermanCharts = (() => {
       options: {
         scales: { x: { time: false, range: () => [0.7, Math.max(n, 2) + 0.3] }, y: { range: () => [0, 100] } },
         axes: [
-          axis({ size: 34, grid: { show: false }, space: 90, incrs: [1, 2, 5, 10, 20, 50, 100, 200], values: (u, v) => v.map(x => d.labels[x - 1] ?? "") }),
+          axis({ size: 34, grid: { show: false }, space: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200], values: (u, v) => v.map(x => d.ticks[x - 1] ?? "") }),
           axis({ size: 40, space: 40 }),
         ],
         series: [{}, ghost(), { stroke: color("blue"), width: 2.5, points: { show: false }, spanGaps: true }, ghost(), ghost()],
@@ -123,7 +123,7 @@ globalThis.cornermanCharts = (() => {
         plot?.destroy();
         const made = kinds[data.kind](data);
         plot = new uPlot({
-          width: box.clientWidth, height: HEIGHT, padding: [12, 16, 0, 0], legend: { show: false },
+          width: box.clientWidth, height: HEIGHT, padding: [12, 20, 0, 0], legend: { show: false },
           cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
           ...made.options,
           hooks: { ...made.options.hooks, setCursor: [u => say(u.cursor.idx == null ? "" : made.say(u.cursor.idx))] },

@@ -38,6 +38,15 @@ export function ago(iso, now = Date.now()) {
 const FULL = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 export const when = (iso) => (Number.isNaN(Date.parse(iso)) ? "" : FULL.format(new Date(iso)));
 
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+/** Short names of moments for an axis: times within a day and a half, days beyond it. */
+export function ticks(moments) {
+  const at = moments.map((iso) => new Date(iso));
+  const short = Math.max(...at) - Math.min(...at) < 36 * 3_600_000;
+  return at.map((moment) => (Number.isNaN(+moment) ? "" : (short ? TIME : DAY).format(moment)));
+}
+
 /** `walk_away` as people write it. */
 export const words = (key) => String(key ?? "").replaceAll("_", " ");
 

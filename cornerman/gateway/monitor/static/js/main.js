@@ -50,8 +50,8 @@ function drawConnection(status, again) {
   const mark = byId("connection");
   mark.className = `connection ${status === "live" ? "on" : "off"}`;
   mark.textContent = status === "live" ? "Live" : again ? "Connection lost, trying again…" : "Connecting…";
-  // What was missed comes by the stream; what has no event is asked for.
-  if (status === "live" && again) refresh(...RESOURCES);
+  // The stream tells what happens from now on, so what happened before it opened is asked for.
+  if (status === "live") refresh(...RESOURCES);
 }
 
 function drawWorkflows(summary) {
@@ -67,7 +67,7 @@ function drawWorkflows(summary) {
 async function show(workflow) {
   choose(workflow);
   await load("summary");
-  refresh(...RESOURCES);
+  refresh(...RESOURCES.filter((resource) => resource !== "summary"));
 }
 
 function startWorkflows() {

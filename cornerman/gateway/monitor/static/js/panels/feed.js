@@ -16,12 +16,14 @@ function line(battle) {
     : isLive(battle) ? (turn ? glance(turn.text) : "about to begin") : ending(battle);
   return h("li", { class: isLive(battle) ? "on" : "" },
     h("button", { class: "row", type: "button", "data-key": `battle-${battle.id}`, "aria-haspopup": "dialog", onclick: () => openTranscript(battle.id) },
-      h("span", { class: "who" }, name(battle.persona)),
-      h("span", { class: "result num" }, isLive(battle)
-        ? h("span", { class: "live" }, turn ? `turn ${turn.index + 1}` : "starting")
-        : battle.score === null ? "–" : h("strong", {}, points(battle.score))),
-      h("span", { class: "how", dir: "auto" }, told),
-      h("span", { class: "marks" }, pills(battle), !isLive(battle) && battle.at && h("time", { datetime: battle.at, "data-ago": "" }, ago(battle.at)))));
+      h("span", { class: "line" },
+        h("span", { class: "who" }, name(battle.persona)),
+        h("span", { class: "result num" }, isLive(battle)
+          ? h("span", { class: "live" }, turn ? `turn ${turn.index + 1}` : "starting")
+          : battle.score === null ? "–" : h("strong", {}, points(battle.score)))),
+      h("span", { class: "line" },
+        h("span", { class: "how", dir: "auto" }, told),
+        h("span", { class: "marks" }, pills(battle), !isLive(battle) && battle.at && h("time", { datetime: battle.at, "data-ago": "" }, ago(battle.at))))));
 }
 
 function drawFeed(value, error) {
@@ -38,21 +40,31 @@ function drawFeed(value, error) {
 
 /** Take in an event before the next answer does. */
 export function feedEvent(event, payload) {
-  const id = String(payload.battle_id ?? payload.id ?? "");
+  const id = String(payload.battle_id ?? "");
   if (!id || !state.battles) return;
-  const known = state.battles.battles.find((battle) => battle.id === id);
-  if (event === "battle_turn") {
-    state.turns.set(id, shapes.turn(payload.turn ?? payload));
-    if (known && known.status === "pending") known.status = "running";
-  } else if (event === "battle_started" && !known) {
-    state.battles.battles.unshift(shapes.battle({ status: "running", ...payload, id }));
-  } else if (known) {
-    // What came of it; the turns stay where they are.
-    const { turns: _turns, ...fresh } = shapes.battle({ ...payload, ...payload.scores, id });
-    const persona = known.persona;
-    Object.assign(known, fresh, { persona, status: fresh.status || (event === "battle_failed" ? "failed" : "scored") });
+  const list = state.battles.battles;
+  let known = list.find((battle) => battle.id === id);
+  if (!known && (event === "battle_started" || event === "battle_turn")) {
+    known = begun(id, payload);
+    list.unshift(known);
+  }
+  if (!known) return;
+  if (event === "battle_turn") state.turns.set(id, shapes.turn(payload.turn ?? payload));
+  if (event === "battle_scored" || event === "battle_failed") {
+    const { score, endedBy, outcome, price, error, at } = shapes.battle({ ...payload, ...payload.scores });
+    Object.assign(known, { score, endedBy, outcome, price, error, at, status: payload.status ?? event.slice("battle_".length) });
+  } else {
+    known.status = "running";
   }
   redraw("battles");
 }
 
+function begun(id, payload) {
+  const persona = state.personas?.find((one) => one.id === payload.persona_id);
+  const raw = { ...payload, id, status: "running", persona_name: persona?.name, simulated: state.summary?.simulated };
+  return { ...shapes.battle(raw), fresh: true };
+}
+
 onAnswer("battles", drawFeed);
+// Whether a battle goes on depends on its batch.
+onAnswer("summary", () => redraw("battles"));

@@ -30,7 +30,7 @@ async function compare() {
   const box = document.getElementById("difference");
   const asked = { ...chosen };
   try {
-    const found = await get(path`/api/workflows/${state.workflow}/agentensor/diff?before=${asked.before}&after=${asked.after}`);
+    const found = await get(path`/api/monitor/diff/${state.workflow}?before=${asked.before}&after=${asked.after}`);
     if (asked.before !== chosen.before || asked.after !== chosen.after) return;
     swap(box, found.prompts.map(prompt));
   } catch (error) {

@@ -1,7 +1,7 @@
 // The learning curve of the training run, and the battles' average batch by batch.
 import { dropChart, showChart } from "../charts.js";
 import { empty, swap } from "../dom.js";
-import { between, NONE, plural, points, score, usd, when } from "../format.js";
+import { between, NONE, plural, points, score, ticks, usd, when } from "../format.js";
 import { onAnswer } from "../store.js";
 
 const MOST_BATCHES = 200;
@@ -62,6 +62,7 @@ function drawTrend(value, error) {
       low: batches.map((b) => b.average.low),
       high: batches.map((b) => b.average.high),
       labels: batches.map((b) => when(b.at)),
+      ticks: ticks(batches.map((b) => b.at)),
     },
     columns: ["Batch", "Average", "95% interval", "Battles"],
     rows: [...batches].reverse().map((b) => [when(b.at), points(b.average.value), between(b.average, points) || NONE, String(b.average.n ?? NONE)]),
