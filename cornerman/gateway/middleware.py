@@ -1,0 +1,115 @@
+"""Around every call: its id, its log line and figures, strict headers, and a limit on bodies."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cornerman.gateway.figures import Figures
+
+BODY_LIMIT = 1_000_000
+UPLOAD_LIMIT = 20_000_000
+UPLOAD_PATH = "/api/datasets"
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+log: structlog.stdlib.BoundLogger = structlog.get_logger("cornerman.gateway.access")
+
+
+class CallContext:
+    """Names each call, logs it once it is answered, and sets headers that were not set."""
+
+    def __init__(self, app: ASGIApp, figures: Figures) -> None:
+        self._app = app
+        self._figures = figures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex[:12]
+        status, started = 0, time.perf_counter()
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["x-request-id"] = request_id
+                # Measured to the first byte: a stream is not slow for being long.
+                self._figures.request_seconds.observe(time.perf_counter() - started)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_on)
+            finally:
+                self._note(scope, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope.get("method", "WEBSOCKET")
+        # A method is the caller's text; unknown ones share a label so that labels stay few.
+        known = method if method in _METHODS else "OTHER"
+        self._figures.requests.labels(known, f"{status // 100}xx" if status else "-").inc()
+        client = scope.get("client")
+        log.info(
+            "call",
+            method=method,
+            path=scope["path"],  # without the query, which may hold an access token
+            status=status or None,
+            ms=round(seconds * 1000, 1),
+            client=client[0] if client else None,
+        )
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "WEBSOCKET")
+
+
+class BodyLimit:
+    """Refuses bodies over the limit, by what they say and by what really comes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = UPLOAD_LIMIT if scope["path"] == UPLOAD_PATH else BODY_LIMIT
+        came = 0
+
+        async def receive_counted() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > limit or _declared(scope) > limit:
+                raise HTTPException(
+                    413,
+                    f"The body is over the limit of {limit:,} bytes.",
+                    headers={"Connection": "close"},
+                )
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0

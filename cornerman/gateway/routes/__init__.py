@@ -1,0 +1,31 @@
+"""One router per subject."""
+
+from fastapi import APIRouter
+
+from cornerman.gateway.routes import (
+    admin,
+    battles,
+    breakthroughs,
+    checkpoints,
+    cron,
+    datasets,
+    health,
+    kill_switch,
+    monitor,
+    runs,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    checkpoints.router,
+    runs.router,
+    cron.router,
+    kill_switch.router,
+    datasets.router,
+    battles.router,
+    breakthroughs.router,
+    monitor.router,
+    admin.router,
+    health.router,
+)
+
+__all__ = ["ROUTERS"]

@@ -1,0 +1,68 @@
+"""Checkpoints of a workflow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from cornerman.domain.checkpoints import Checkpoint
+from cornerman.gateway.auth import require_api
+from cornerman.gateway.describe import Id, WorkflowId, answers, require_text
+from cornerman.gateway.errors import not_found
+from cornerman.gateway.models import CheckpointBody
+from cornerman.gateway.state import Gateway
+from cornerman.gateway.wiring import GatewayDep
+from storage import checkpoints, workflows
+
+router = APIRouter(
+    prefix="/api/workflows/{workflow}/agentensor", tags=["checkpoints"], dependencies=[require_api]
+)
+
+
+@router.get("/checkpoints", response_model=None, responses=answers(list[CheckpointBody], 404))
+async def list_checkpoints(
+    gateway: GatewayDep,
+    workflow: WorkflowId,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    before: Annotated[
+        int | None, Query(ge=0, le=2**31 - 1, description="Only versions under this one.")
+    ] = None,
+    best: Annotated[bool | None, Query(description="Only the best, or only the others.")] = None,
+    run_id: Annotated[str | None, Query(max_length=128, description="Only this run's.")] = None,
+) -> JSONResponse:
+    """Checkpoints, newest first."""
+    require_text(workflow, "workflow")
+    found = await gateway.db.read(
+        _read, workflow, limit=limit, before=before, best=best, run_id=run_id
+    )
+    if found is None:
+        raise not_found("workflow", workflow)
+    return JSONResponse([checkpoint.as_dict() for checkpoint in found])
+
+
+def _read(session: Any, workflow_id: str, **filters: Any) -> list[Checkpoint] | None:
+    found = checkpoints.read_checkpoints(session, workflow_id, **filters)
+    if found or workflows.read_workflow(session, workflow_id) is not None:
+        return found
+    # Checkpoints may be older than the table of workflows.
+    known = checkpoints.read_checkpoints(session, workflow_id, limit=1)
+    return [] if known else None
+
+
+@router.get("/checkpoints/{id}", response_model=None, responses=answers(CheckpointBody, 404))
+async def read_checkpoint(
+    gateway: GatewayDep, workflow: WorkflowId, checkpoint_id: Id
+) -> JSONResponse:
+    """One checkpoint, to be used again."""
+    return JSONResponse((await require_checkpoint(gateway, workflow, checkpoint_id)).as_dict())
+
+
+async def require_checkpoint(gateway: Gateway, workflow: str, checkpoint_id: str) -> Checkpoint:
+    """One checkpoint of this workflow, or the refusal."""
+    require_text(workflow + checkpoint_id, "checkpoint")
+    found = await gateway.db.read(checkpoints.read_checkpoint, workflow, checkpoint_id)
+    if found is None:
+        raise not_found(f"checkpoint of workflow {workflow!r}", checkpoint_id)
+    return found

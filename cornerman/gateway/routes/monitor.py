@@ -1,0 +1,120 @@
+"""What the live page reads besides the rest of the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import JSONResponse, Response
+
+from cornerman.domain.errors import BadInputError
+from cornerman.gateway import views
+from cornerman.gateway.auth import require_api
+from cornerman.gateway.describe import Responses, WorkflowId, answers, require_text
+from cornerman.gateway.models import (
+    AnyBody,
+    BattlesAnswer,
+    SummaryAnswer,
+    TrainingAnswer,
+)
+from cornerman.gateway.monitor.diff import diff_checkpoints
+from cornerman.gateway.routes.checkpoints import require_checkpoint
+from cornerman.gateway.routes.runs import LAST_SEQ
+from cornerman.gateway.state import Gateway
+from cornerman.gateway.streams import IDLE_SECONDS, SIGN_OF_LIFE, message, stream_response
+from cornerman.gateway.wiring import GatewayDep
+
+router = APIRouter(prefix="/api/monitor", tags=["monitor"], dependencies=[require_api])
+
+Workflow = Annotated[str | None, Query(max_length=128, description="Empty: the newest run's.")]
+CheckpointId = Annotated[str, Query(min_length=1, max_length=128, description="A checkpoint.")]
+
+
+@router.get("/summary", response_model=None, responses=answers(SummaryAnswer))
+async def summary(gateway: GatewayDep, workflow: Workflow = None) -> JSONResponse:
+    """The cards: battles, average, budgets, breakthroughs, kill-switch and runs."""
+    require_text(workflow or "", "workflow")
+    return JSONResponse(await gateway.db.read(views.summary, workflow, gateway.settings))
+
+
+@router.get("/battles", response_model=None, responses=answers(BattlesAnswer))
+async def battles(
+    gateway: GatewayDep,
+    workflow: Workflow = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> JSONResponse:
+    """The newest battles, and each batch's average with its interval."""
+    require_text(workflow or "", "workflow")
+    return JSONResponse(await gateway.db.read(views.battle_list, workflow, limit))
+
+
+@router.get("/training/{workflow}", response_model=None, responses=answers(TrainingAnswer))
+async def training(gateway: GatewayDep, workflow: WorkflowId) -> JSONResponse:
+    """The newest training run, its epochs and its newest cases."""
+    require_text(workflow, "workflow")
+    return JSONResponse(await gateway.db.read(views.training, workflow))
+
+
+@router.get("/diff/{workflow}", response_model=None, responses=answers(AnyBody, 404))
+async def diff(
+    gateway: GatewayDep, workflow: WorkflowId, before: CheckpointId, after: CheckpointId
+) -> JSONResponse:
+    """The prompts of two checkpoints compared word by word."""
+    old = await require_checkpoint(gateway, workflow, before)
+    new = await require_checkpoint(gateway, workflow, after)
+    return JSONResponse(diff_checkpoints(old, new))
+
+
+_STREAM: Responses = answers(None)
+_STREAM[200] = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+
+
+@router.get("/stream", response_model=None, responses=_STREAM)
+async def stream(
+    gateway: GatewayDep,
+    after: Annotated[
+        str | None, Query(max_length=10_000, description="The id of the last message that came.")
+    ] = None,
+    last_event_id: Annotated[str | None, Header(description="As `after`.")] = None,
+) -> Response:
+    """New events of all runs as they are written."""
+    places = parse_places(last_event_id or after or "")
+    return stream_response(_events(gateway, places), gateway.figures)
+
+
+def parse_places(text: str) -> dict[str, int]:
+    """Read a message's id: where its reader is, as `RUN:SEQ,RUN:SEQ`.
+
+    Raises:
+        BadInputError: It is no such id.
+    """
+    places: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        run_id, _, seq = part.rpartition(":")
+        if not run_id or not (seq.isascii() and seq.isdecimal()) or len(seq) > 10:
+            raise BadInputError(
+                "after: expected the id of a message of this stream.",
+                field="after",
+                hint="Leave it out to read what comes from now on.",
+            )
+        places[run_id] = min(int(seq), LAST_SEQ)
+    return places
+
+
+async def _events(gateway: Gateway, places: dict[str, int]) -> AsyncIterator[str]:
+    hub = gateway.hub
+    async for found in hub.lines_of_all(places, idle_seconds=IDLE_SECONDS):
+        chunk = ""
+        for head, line in found:
+            facts = {"run_id": head.id, "workflow_id": head.workflow_id}
+            data = line.data | facts | {"simulated": head.simulated}
+            chunk += message(json.dumps(data, ensure_ascii=False))
+        # One id for the whole chunk, on its last message: it comes complete or not at all.
+        yield _with_id(chunk, hub.live_places(places)) if chunk else SIGN_OF_LIFE
+
+
+def _with_id(chunk: str, places: dict[str, int]) -> str:
+    cursor = ",".join(f"{run_id}:{seq}" for run_id, seq in places.items())
+    return f"{chunk[:-1]}id: {cursor}\n\n"

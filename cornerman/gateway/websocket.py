@@ -1,0 +1,250 @@
+"""`/ws/workflow/{workflow}`: start a training run, follow it live, come back to it, end it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any, cast
+
+import structlog
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from cornerman.domain.errors import BadInputError, CornermanError, NotFoundError
+from cornerman.domain.json_values import shown
+from cornerman.domain.runs import Run
+from cornerman.gateway.auth import authenticate, bearer_token
+from cornerman.gateway.errors import GatewayError, not_found
+from cornerman.gateway.hub import Line
+from cornerman.gateway.routes.runs import LAST_SEQ
+from cornerman.gateway.state import Gateway, gateway_of
+from cornerman.gateway.training_message import parse_training_message
+from cornerman.runner import cancel_run, create_training_run, start_run
+from storage import runs
+
+router = APIRouter()
+log: structlog.stdlib.BoundLogger = structlog.get_logger("cornerman.gateway.websocket")
+
+REFUSED_CODE = 4401
+_IDLE_SECONDS = 3_600.0
+# A socket whose run has ended and that asks for nothing more is closed.
+_LINGER_SECONDS = 30.0
+_CANCEL_SECONDS = 5.0
+_TYPES = "train_workflow, attach, cancel and ping"
+
+
+@router.websocket("/ws/workflow/{workflow}")
+async def workflow_socket(socket: WebSocket, workflow: str) -> None:
+    """Serve one client until it leaves."""
+    gateway = gateway_of(socket)
+    token, subprotocol = _credentials(socket)
+    try:
+        caller = authenticate(socket, gateway, "api", token)
+    except GatewayError as error:
+        # A close code reaches the client only after the handshake.
+        await socket.accept(subprotocol=subprotocol)
+        await socket.close(REFUSED_CODE, error.error)
+        return
+    await socket.accept(subprotocol=subprotocol)
+    with (
+        structlog.contextvars.bound_contextvars(workflow_id=workflow, caller=caller),
+        gateway.figures.streams.labels("websocket").track_inprogress(),
+    ):
+        client = _Client(gateway, socket, workflow)
+        try:
+            await client.serve()
+        finally:
+            await client.close()
+
+
+def _credentials(socket: WebSocket) -> tuple[str | None, str | None]:
+    """The secret that was presented, and the subprotocol to answer with.
+
+    Browsers cannot set headers on a websocket, so `bearer, TOKEN` as subprotocols and
+    `?access_token=` do as well.
+    """
+    offered: list[str] = socket.scope.get("subprotocols") or []
+    subprotocol = "bearer" if "bearer" in offered else None
+    token = bearer_token(socket)
+    if token is None and subprotocol and offered[-1] != "bearer":
+        token = offered[offered.index("bearer") + 1]
+    if token is None:
+        token = socket.query_params.get("access_token")
+    return token, subprotocol
+
+
+class _Client:
+    """One socket: reads what its client wants while one run's events go out."""
+
+    def __init__(self, gateway: Gateway, socket: WebSocket, workflow: str) -> None:
+        self._gateway = gateway
+        self._socket = socket
+        self._workflow = workflow
+        self._following: asyncio.Task[None] | None = None
+        self._run_id = ""
+        self._ended_one = False
+        self._sending = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Answer messages until the client leaves."""
+        with contextlib.suppress(WebSocketDisconnect):
+            while not self._gateway.hub.closed:
+                text = await self._next_message()
+                if text is None:
+                    await self._socket.close(1000, "idle")
+                    return
+                await self._answer(text)
+
+    async def close(self) -> None:
+        """Stop following; the run goes on."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
+    async def _next_message(self) -> str | None:
+        """What the client says next; None when it has been silent for too long."""
+        while True:
+            idle = self._ended_one and not self._is_following()
+            try:
+                async with asyncio.timeout(_LINGER_SECONDS if idle else _IDLE_SECONDS):
+                    message = await self._socket.receive()
+            except TimeoutError:
+                if self._is_following():
+                    continue
+                return None
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1000))
+            return message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
+
+    async def _answer(self, text: str) -> None:
+        try:
+            message = _parse(text)
+            kind = message.get("type")
+            if kind == "train_workflow":
+                await self._train(message)
+            elif kind == "attach":
+                await self._attach(message)
+            elif kind == "cancel":
+                await self._cancel(message)
+            elif kind == "ping":
+                await self._send({"type": "pong"})
+            else:
+                raise BadInputError(
+                    f"Unknown message type {shown(kind)}; known are {_TYPES}.", field="type"
+                )
+        except CornermanError as error:
+            await self._send_error(f"{error.message} {error.hint}".strip())
+
+    async def _train(self, message: dict[str, Any]) -> None:
+        self._refuse_second()
+        try:
+            # Thousands of cases take a while to check; others must not wait for that.
+            spec = await asyncio.to_thread(parse_training_message, self._workflow, message)
+            run, parameters, new = await create_training_run(
+                self._gateway.db, self._gateway.settings, spec
+            )
+        except BadInputError as error:
+            hint = f" {error.hint}" if error.hint else ""
+            await self._send_error(f"Invalid training payload: {error.message}{hint}")
+            return
+        log.info("training asked for", run_id=run.id, new=new)
+        self._follow(run.id, 0)
+        if new:
+            settings = self._gateway.settings
+            await start_run(self._gateway.db, "train", parameters, run.id, settings=settings)
+
+    async def _attach(self, message: dict[str, Any]) -> None:
+        self._refuse_second()
+        run = await self._run_named(message)
+        after = message.get("after") or 0
+        if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after <= LAST_SEQ:
+            raise BadInputError(
+                f"after: {shown(after)} must be a whole number of 0 to {LAST_SEQ}.", field="after"
+            )
+        self._follow(run.id, after)
+
+    async def _cancel(self, message: dict[str, Any]) -> None:
+        run = await self._run_named(message)
+        log.info("cancel asked for", run_id=run.id)
+        await cancel_run(self._gateway.db, run.id, settings=self._gateway.settings)
+        if self._is_following() and self._run_id == run.id:
+            return  # its end is told to this socket anyway
+        await self._gateway.hub.wait_until_ended(run.id, _CANCEL_SECONDS)
+        await self._send_end(run.id)
+
+    def _refuse_second(self) -> None:
+        if self._is_following():
+            raise BadInputError(
+                f"This socket follows run {self._run_id} already; open another one.", field="type"
+            )
+
+    def _is_following(self) -> bool:
+        return self._following is not None and not self._following.done()
+
+    async def _run_named(self, message: dict[str, Any]) -> Run:
+        run_id = message.get("execution_id")
+        if not isinstance(run_id, str) or not run_id:
+            raise BadInputError("execution_id: is required.", field="execution_id")
+        if "\x00" in run_id:
+            raise not_found("run", run_id)
+        run = await self._gateway.db.read(runs.read_run, run_id)
+        if run is None or run.workflow_id != self._workflow:
+            raise not_found(f"run of workflow {self._workflow!r}", run_id)
+        return run
+
+    def _follow(self, run_id: str, after: int) -> None:
+        self._run_id = run_id
+        name = f"follow-{run_id}"
+        self._following = asyncio.create_task(self._tell(run_id, after), name=name)
+
+    async def _tell(self, run_id: str, after: int) -> None:
+        """Send a run's events at the client's own pace, then how it ended."""
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError, NotFoundError):
+            async for lines in self._gateway.hub.lines(run_id, after, idle_seconds=60.0):
+                for line in lines:
+                    await self._send_text(_with_run(line, run_id))
+            self._ended_one = True
+            await self._send_end(run_id)
+
+    async def _send_end(self, run_id: str) -> None:
+        run = await self._gateway.db.read(runs.read_run, run_id)
+        if run is not None and run.finished:
+            await self._send(end_of(run))
+        elif run is not None:
+            await self._send({"status": run.status, "execution_id": run_id})
+
+    async def _send_error(self, text: str) -> None:
+        await self._send({"status": "error", "error": text})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(json.dumps(message, ensure_ascii=False))
+
+    async def _send_text(self, text: str) -> None:
+        async with self._sending:
+            await self._socket.send_text(text)
+
+
+def _with_run(line: Line, run_id: str) -> str:
+    """The event as it is, and which run it belongs to: whoever gave no id learns it here."""
+    return f'{line.text[:-1]},"execution_id":{json.dumps(run_id)}}}'
+
+
+def end_of(run: Run) -> dict[str, Any]:
+    """The last message about a run."""
+    if run.status == "failed":
+        error = run.error or {}
+        said = f"{error.get('message', 'The run failed.')} {error.get('hint', '')}".strip()
+        return {"status": "error", "error": said}
+    if run.status == "stopped":
+        return {"status": "stopped", "stopped_by": run.stopped_by}
+    return {"status": run.status}
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        message: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadInputError("Expected a message of one JSON object; this is no JSON.") from None
+    if not isinstance(message, dict):
+        raise BadInputError(f"Expected a JSON object, got {shown(message)}.")
+    return cast("dict[str, Any]", message)
