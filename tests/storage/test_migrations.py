@@ -257,7 +257,7 @@ def _set_up(url: str, barrier: Any, answers: Any) -> None:
     try:
         migrate.require_current(database)
         answers.put(migrate.current_revision(database))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the parent shows it
         answers.put(repr(error))
     database.close()
 
