@@ -1,1 +1,26 @@
-"""Cornerman: LLM agents that train themselves on a schedule, on a budget."""
+"""LLM agents that train themselves on a schedule, on a budget, with every run recorded.
+
+    from cornerman import TrainParameters, train_workflow
+    result = await train_workflow(TrainParameters.model_validate(spec))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_WHERE = {
+    "train_workflow": "flows.train",
+    "battle_batch": "flows.battle",
+    "scout": "flows.scout",
+    "TrainParameters": "cornerman.domain.train_parameters",
+    "BattleParameters": "cornerman.domain.battle_request",
+    "ScoutParameters": "cornerman.domain.scout_request",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing Prefect takes a second, which the rehearsal endpoint and `--help` need not wait.
+    if name not in _WHERE:
+        raise AttributeError(f"module 'cornerman' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
