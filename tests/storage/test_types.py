@@ -40,7 +40,19 @@ def through(db: Database, value: Any) -> Any:
         (True, True),
         (datetime(2026, 1, 31), "2026-01-31 00:00:00"),
     ],
-    ids="nul surrogate unicode keys floats null tuple int64 huge bool other".split(),
+    ids=[
+        "nul",
+        "surrogate",
+        "unicode",
+        "keys",
+        "floats",
+        "null",
+        "tuple",
+        "int64",
+        "huge",
+        "bool",
+        "other",
+    ],
 )
 def test_a_document_comes_back(db: Database, given: Any, read: Any):
     assert through(db, given) == read
