@@ -1,0 +1,117 @@
+"""Whatever order calls come in, no budget is passed and no picodollar is lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from cornerman.domain.errors import BudgetExceededError
+from cornerman.domain.ledger import CallOutcome
+from storage import ledger
+from storage.engine import Database
+from storage.tables import budgets, llm_calls
+from tests.storage.samples import estimate, make_run, scope
+
+LIMITS = {"day": 100, "run:a": 40, "run:b": 70}
+SCOPES = [{"day"}, {"day", "run:a"}, {"day", "run:b"}, {"run:a"}]
+
+amounts = st.integers(0, 60)
+steps = st.one_of(
+    st.tuples(st.just("reserve"), st.sampled_from(range(len(SCOPES))), amounts),
+    st.tuples(st.just("settle"), st.integers(0, 20), st.floats(0, 1)),
+    st.tuples(st.just("abandon"), st.sampled_from(["a", "b"]), st.none()),
+)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def fresh(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A function that gives a database for one example."""
+    opened = list[Database]()
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        folder: Path = request.getfixturevalue("tmp_path")
+
+        def make() -> Database:
+            path = folder / f"{len(opened)}.db"
+            shutil.copyfile(template, path)
+            opened.append(Database(f"sqlite:///{path}"))
+            return opened[-1]
+    else:
+        databases = request.getfixturevalue("postgres_databases")
+        template_url: str = request.getfixturevalue("postgres_template")
+
+        def make() -> Database:
+            opened.append(Database(databases.create(template=template_url)))
+            return opened[-1]
+
+    yield make
+    for database in opened:
+        database.close()
+
+
+def check_books(session: Any) -> None:
+    calls = session.execute(select(llm_calls)).all()
+    for budget in session.execute(select(budgets)):
+        mine = [call for call in calls if budget.name in call.budgets]
+        assert budget.spent_pico == sum(call.cost_pico for call in mine)
+        in_flight = [call.reserved_pico for call in mine if call.status == "reserved"]
+        assert budget.reserved_pico == sum(in_flight)
+        assert budget.spent_pico + budget.reserved_pico <= budget.limit_pico == LIMITS[budget.name]
+
+
+class Books:
+    """Applies steps, as several runs would in some order."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.made = list[tuple[str, int]]()
+
+    def apply(self, step: tuple[Any, Any, Any]) -> None:
+        getattr(self, step[0])(*step[1:])
+
+    def reserve(self, which: int, worst: int) -> None:
+        limits = {name: LIMITS[name] for name in SCOPES[which]}
+        run_id = "b" if "run:b" in limits else "a"
+        try:
+            call = scope(limits, run_id=run_id)
+            call_id = ledger.reserve_call(self.session, call, estimate(worst))
+        except BudgetExceededError as error:
+            # It is never refused while it could still fit.
+            assert error.spent_usd + error.needed_usd > error.limit_usd
+            return
+        if call_id is not None:
+            self.made.append((call_id, worst))
+
+    def settle(self, which: int, share: float) -> None:
+        if self.made:
+            call_id, worst = self.made[which % len(self.made)]
+            outcome = CallOutcome("ok", cost_pico=int(worst * share))
+            ledger.settle_call(self.session, call_id, outcome)
+
+    def abandon(self, run_id: str, _: None) -> None:
+        ledger.settle_run_calls(self.session, run_id)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(steps=st.lists(steps, min_size=5, max_size=40))
+def test_budgets_are_never_passed_and_always_add_up(fresh: Any, steps: list[Any]):
+    database = fresh()
+    for run_id in ("a", "b"):
+        make_run(database, run_id)
+    with database.writing() as session:
+        books = Books(session)
+        for step in steps:
+            books.apply(step)
+            check_books(session)
