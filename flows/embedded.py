@@ -29,6 +29,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cornerman.domain.errors import CornermanError
 from cornerman.settings import get_settings
+from flows.prefect_state import show_cancelled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,12 +93,14 @@ def _start() -> None:
     env["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"
     _embedded.folder = folder
     _embedded.process = subprocess.Popen(
-        [sys.executable, "-m", "flows.embedded_server", str(port)],
+        [sys.executable, "-m", "flows.embedded_server", str(port), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=(folder / "server.log").open("wb"),
         env=env,
         cwd=Path(__file__).parent.parent,
+        # Ctrl-C is the parent's to answer, which needs the server to end its runs in good order.
+        start_new_session=True,
     )
     _embedded.url = f"http://127.0.0.1:{port}/api"
 
@@ -206,8 +209,21 @@ async def _drain() -> None:
             await asyncio.wait_for(cast(Any, drained), _DRAIN_SECONDS)
 
 
+def serves_alone() -> bool:
+    """Whether flows use this process's own server, whose address nobody else knows."""
+    return _embedded.process is not None
+
+
 class ServedFlow(Flow[P, R]):
-    """A flow that can be awaited from plain Python with no server set up beforehand."""
+    """A flow that can be awaited from plain Python with no server set up beforehand.
+
+    When its run was cancelled, by whatever means, its flow run ends as Cancelled.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("on_completion") is None:
+            kwargs["on_completion"] = [show_cancelled]
+        super().__init__(*args, **kwargs)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:  # pyright: ignore
         call = cast("Callable[..., Coroutine[Any, Any, Any]]", super().__call__)

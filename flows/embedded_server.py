@@ -1,41 +1,56 @@
-"""The process of the embedded Prefect server: `python -m flows.embedded_server PORT`.
+"""The process of the embedded Prefect server: `python -m flows.embedded_server PORT FOLDER`.
 
 It serves this one parent and ends when the parent does, however the parent ends: its standard
-input is a pipe from the parent, and the end of that pipe is the end of the server.
+input is a pipe from the parent, and the end of that pipe is the end of the server and its folder.
 """
 
 from __future__ import annotations
 
 import os
+import select
+import shutil
 import sys
 import threading
 import time
 
 import uvicorn
 
+_LOOK_SECONDS = 0.5
 _LONGEST_GOODBYE_SECONDS = 2.0
 
 
-def _end_with_parent(server: uvicorn.Server) -> None:
-    sys.stdin.buffer.read()
+def _end_with_parent(server: uvicorn.Server, folder: str, parent: int) -> None:
+    # What the parent forked may hold the pipe open, so the parent's number is looked at too.
+    while os.getppid() == parent:
+        ready, _, _ = select.select([0], [], [], _LOOK_SECONDS)
+        if ready and not os.read(0, 4096):
+            break
     server.should_exit = True
     time.sleep(_LONGEST_GOODBYE_SECONDS)
+    # The parent removes it when it can; a killed one cannot.
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
 def main() -> None:
     """Serve Prefect's API on loopback."""
+    port, folder = int(sys.argv[1]), sys.argv[2]
     config = uvicorn.Config(
         "prefect.server.api.server:create_app",
         factory=True,
         host="127.0.0.1",
-        port=int(sys.argv[1]),
+        port=port,
         log_level="critical",
         lifespan="on",
     )
     server = uvicorn.Server(config)
-    threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
+    watching = threading.Thread(
+        target=_end_with_parent, args=(server, folder, os.getppid()), daemon=True
+    )
+    watching.start()
     server.run()
+    # Ended before its time was up: what is left to do is the parent's.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from cornerman.domain.cases import Case, CaseResult, Split
 from cornerman.domain.dataset import DatasetSplit
 from cornerman.domain.errors import StopError
 from cornerman.domain.optimizer_options import OptimizerOptions
+from cornerman.domain.progress import TooManyErroredError, require_few_errored
 from cornerman.domain.seeds import stream
 from storage import candidates as candidate_rows
 from storage import cases as case_rows
 from tasks.case import (
     CASE_RETRIES,
-    TASK_TIMEOUT_MARGIN_SECONDS,
     CaseErroredError,
     CaseJob,
     errored_result,
@@ -31,38 +31,49 @@ from tasks.training_context import TrainingContext
 _TASKS_AHEAD = 3
 
 
+# By candidate, then by case and repeat.
+_Results = dict[str, dict[tuple[str, int], CaseResult]]
+
+
+def _keep(results: _Results, result: CaseResult) -> None:
+    results.setdefault(result.candidate_id, {})[result.case.id, result.repeat] = result
+
+
 class TrainingLab:
     """Implements `cornerman.domain.optimizer.Lab` on Prefect tasks and the database."""
 
     def __init__(self, context: TrainingContext, split: DatasetSplit) -> None:
         self._context = context
         self._split = split
-        self._results: dict[str, dict[tuple[str, int], CaseResult]] = {}
+        self._results: _Results = {}
+        self._stored: _Results = {}
+        # Several rewrites tried on one case would only find the luckiest.
+        proposals = min(context.spec.optimizer.proposals, len(split.train))
+        self._options = context.spec.optimizer.model_copy(update={"proposals": proposals})
         self._pool: list[Candidate] = []
         self._named: dict[int, int] = {}
         self._starting = asyncio.Semaphore(
             context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
         )
-        # Made once: to make a task anew for each case costs more than to run it.
-        timeout = 2 * context.spec.optimizer.case_timeout_seconds + TASK_TIMEOUT_MARGIN_SECONDS
-        self._run_case = run_case.with_options(timeout_seconds=timeout)
+        self._first_epoch_cases = 0
+        self._errored: list[CaseResult] = []
         self.epoch = 1
 
     async def load(self) -> None:
-        """Find what earlier attempts at this run stored."""
+        """Find what earlier attempts at this run stored.
+
+        The optimizer sees none of it before it asks for it again: what it decided at a moment
+        must not depend on what was stored after that moment.
+        """
         run_id = self._context.run_id
         for result in await self._context.db.read(case_rows.read_case_results, run_id):
-            self._remember(result)
-
-    def _remember(self, result: CaseResult) -> None:
-        held = self._results.setdefault(result.candidate_id, {})
-        held[result.case.id, result.repeat] = result
+            _keep(self._stored, result)
 
     # -- what the optimizer may see
 
     @property
     def options(self) -> OptimizerOptions:
-        return self._context.spec.optimizer
+        return self._options
 
     @property
     def train(self) -> Sequence[Case]:
@@ -152,8 +163,17 @@ class TrainingLab:
             for repeat in range(self.options.repeats)
         ]
         known = self._results.get(candidate.id, {})
-        missing = [job for job in wanted if (job.case.id, job.repeat) not in known]
-        await self._run_missing(missing)
+        stored = self._stored.get(candidate.id, {})
+        missing = dict[tuple[str, int], CaseJob]()
+        for job in wanted:
+            key = job.case.id, job.repeat
+            if key not in known and key in stored:
+                _keep(self._results, stored[key])
+            elif key not in known:
+                missing[key] = job
+        if self.epoch == 1:
+            self._first_epoch_cases = len(wanted)
+        await self._run_missing(list(missing.values()))
         held = self._results.get(candidate.id, {})
         return [held[job.case.id, job.repeat] for job in wanted]
 
@@ -164,7 +184,7 @@ class TrainingLab:
         # All cases that could still finish have; what stopped the others ends the round.
         for outcome in outcomes:
             if isinstance(outcome, CaseResult):
-                self._remember(outcome)
+                _keep(self._results, outcome)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise self._context.stopping or outcome
@@ -173,10 +193,22 @@ class TrainingLab:
         async with self._starting:
             self._context.check()
             try:
-                return await self._run_case(self._context, job)
+                return await run_case(self._context, job)
             except CaseErroredError as error:
                 attempts = 1 + (CASE_RETRIES if error.retried else 0)
-                return await store_case(self._context, errored_result(job, error, attempts))
+                result = errored_result(job, error, attempts)
+                return self._counted(await store_case(self._context, result))
             except StopError as stop:
                 self._context.stop(stop)
                 raise
+
+    def _counted(self, errored: CaseResult) -> CaseResult:
+        """Stop the first epoch as soon as its end is certain: an agent that cannot work at all
+        should not be tried on a thousand cases."""
+        self._errored.append(errored)
+        if self.epoch == 1:
+            try:
+                require_few_errored(self._errored, self._first_epoch_cases)
+            except TooManyErroredError as error:
+                self._context.stop(error)
+        return errored

@@ -8,40 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import logging
 import signal
-import socket
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from cornerman.domain.errors import RunCancelledError
+from cornerman.domain.errors import ConflictError, RunCancelledError, StorageError
 from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, Run
+from flows.embedded import serves_alone
+from flows.owners import is_gone, process_owner
+from flows.prefect_state import note_cancelled, watch_flow_run
 from storage import kill_switch, ledger, runs
 from storage.engine import Database
 
+__all__ = ["RunSession", "process_owner", "run_session"]
+
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.4
 _LONGEST_CANCEL_SECONDS = 1.5
 
 
-def process_owner() -> str:
-    """A name for this process's work, unique over machines and restarts."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
 class RunSession:
-    """One process's hold on a run. Made by `run_session`."""
+    """One process's hold on a run. Made by `run_session`.
 
-    def __init__(self, db: Database, run: Run, owner: str) -> None:
+    Args:
+        run: As it was before this process claimed it.
+    """
+
+    def __init__(self, db: Database, run: Run, owner: str, flow_run_id: str | None) -> None:
         self.db = db
         self.run = run
         self.owner = owner
+        self.flow_run_id = flow_run_id
         self.cancelled: RunCancelledError | None = None
+        self.lost: ConflictError | None = None
         self._on_kill_switch: Callable[[str], None] | None = None
-        self._cancel_now = asyncio.Event()
+        self._end_now = asyncio.Event()
 
     def on_kill_switch(self, tell: Callable[[str], None]) -> None:
         """Call `tell(reason)` once the kill-switch is on, within a second of it."""
@@ -56,48 +62,62 @@ class RunSession:
                 if self.run.kind == "train"
                 else "",
             )
-        self._cancel_now.set()
+            if self.flow_run_id is not None:
+                note_cancelled(self.flow_run_id)
+        self._end_now.set()
 
     async def guard(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work`; when the run is cancelled, cancel it and whatever it has in flight.
 
         Raises:
             RunCancelledError: The run was cancelled.
+            ConflictError: Another process has taken the run over; nothing more may be written.
         """
         task = asyncio.ensure_future(work)
-        waiter = asyncio.ensure_future(self._cancel_now.wait())
+        waiter = asyncio.ensure_future(self._end_now.wait())
         try:
             await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task}, timeout=_LONGEST_CANCEL_SECONDS)
         finally:
             waiter.cancel()
             if not task.done():
                 task.cancel()
-        if self.cancelled is not None and (not task.done() or task.cancelled()):
-            raise self.cancelled
+                await asyncio.wait({task}, timeout=_LONGEST_CANCEL_SECONDS)
+        if task.done() and not task.cancelled() and task.exception() is None:
+            return task.result()
+        # What work raised because it was cancelled is no failure of its own.
+        if self.lost is not None or self.cancelled is not None:
+            raise self.lost or self.cancelled  # pyright: ignore[reportGeneralTypeIssues]
         return task.result()
 
     async def watch(self) -> None:
         """Bump the heartbeat and look for a cancel request and the kill-switch, for ever."""
         beat_due = 0.0
         while True:
-            if time.monotonic() >= beat_due:
-                beat_due = time.monotonic() + HEARTBEAT_SECONDS
-                await self.db.write(runs.update_heartbeat, self.run.id, self.owner)
-            run, switch = await self.db.read(_look, self.run.id)
-            if run is not None and run.cancel_requested_at is not None:
-                self.cancel("somebody asked for it")
-            if run is not None and run.owner != self.owner:
-                self.cancel(f"{run.owner or 'nobody'} works on it now")
-            if switch.active and self._on_kill_switch is not None:
-                self._on_kill_switch(switch.reason)
+            try:
+                if time.monotonic() >= beat_due:
+                    await self.db.write(runs.update_heartbeat, self.run.id, self.owner)
+                    beat_due = time.monotonic() + HEARTBEAT_SECONDS
+                self._obey(*await self.db.read(_look, self.run.id))
+            except StorageError as error:
+                # Its work will meet the same database and fail, or both find it back.
+                log.warning("Run %s cannot be watched: %s", self.run.id, error)
             await asyncio.sleep(_LOOK_SECONDS)
 
+    def _obey(self, signals: runs.RunSignals | None, switch: KillSwitch) -> None:
+        if signals is not None and signals.owner != self.owner:
+            self.lost = ConflictError(
+                f"Run {self.run.id!r} was taken over by {signals.owner or 'nobody'}.",
+                existing_id=self.run.id,
+            )
+            self._end_now.set()
+        elif signals is not None and signals.cancel_requested_at is not None:
+            self.cancel("somebody asked for it")
+        if switch.active and self._on_kill_switch is not None:
+            self._on_kill_switch(switch.reason)
 
-def _look(session: Any, run_id: str) -> tuple[Run | None, KillSwitch]:
-    return runs.read_run(session, run_id), kill_switch.read_kill_switch(session)
+
+def _look(session: Any, run_id: str) -> tuple[runs.RunSignals | None, KillSwitch]:
+    return runs.read_run_signals(session, run_id), kill_switch.read_kill_switch(session)
 
 
 @contextlib.asynccontextmanager
@@ -111,17 +131,26 @@ async def run_session(
         NotFoundError: There is no such run.
     """
     owner = process_owner()
-    run = await db.write(runs.claim_run, run_id, owner, flow_run_id=flow_run_id)
+    before = await db.read(runs.read_run, run_id)
+    claimed = await db.write(
+        runs.claim_run, run_id, owner, flow_run_id=flow_run_id, is_gone=is_gone
+    )
     await db.write(ledger.settle_run_calls, run_id)
-    session = RunSession(db, run, owner)
-    watcher = asyncio.create_task(session.watch(), name=f"watch-{run_id}")
+    session = RunSession(db, before or claimed, owner, flow_run_id)
+    watchers = [asyncio.create_task(session.watch(), name=f"watch-{run_id}")]
+    # Nobody else knows the address of a server that serves this process alone.
+    if flow_run_id is not None and not serves_alone():
+        watching = watch_flow_run(flow_run_id, session.cancel)
+        watchers.append(asyncio.create_task(watching, name=f"watch-prefect-{run_id}"))
     with _cancel_on_sigterm(session):
         try:
             yield session
         finally:
-            watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
+            for watcher in watchers:
+                watcher.cancel()
+            for ended in await asyncio.gather(*watchers, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    log.error("Run %s was not watched to its end: %r", run_id, ended)
 
 
 @contextlib.contextmanager

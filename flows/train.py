@@ -7,17 +7,21 @@ started again under its id goes on where it was, paying for nothing twice.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from prefect.runtime import flow_run
 
-from cornerman.domain.errors import StopError
+from cornerman.domain.errors import CornermanError, RunCancelledError, StopError
+from cornerman.domain.requests import shown_request
+from cornerman.domain.secrets import redact
 from cornerman.domain.train_parameters import TrainParameters
 from flows.embedded import ServedFlow
 from flows.engine import open_engine
 from flows.session import RunSession, run_session
 from flows.training_end import end_training
-from flows.training_run import TrainingRun, prepare_training
+from flows.training_prepare import prepare_training
+from flows.training_run import TrainingRun
 
 
 async def _train(parameters: TrainParameters) -> dict[str, Any]:
@@ -35,15 +39,33 @@ async def _train(parameters: TrainParameters) -> dict[str, Any]:
         flow_run_id = str(flow_run.id)
         run_id = parameters.run_id or f"train-{flow_run_id.replace('-', '')[:12]}"
         run = await prepare_training(engine, parameters, run_id)
-        async with run_session(engine.db, run_id, flow_run_id=flow_run_id) as session:
-            try:
-                stop = await session.guard(_epochs(run, session))
-            except StopError as cancelled:
-                stop = cancelled
-            except Exception as error:
-                await end_training(run, error=error)
-                raise
-            return await end_training(run, stop=stop)
+        try:
+            async with run_session(engine.db, run_id, flow_run_id=flow_run_id) as session:
+                await run.begin(session.owner, session.run)
+                return await _to_its_end(run, session)
+        finally:
+            await run.close()
+
+
+async def _to_its_end(run: TrainingRun, session: RunSession) -> dict[str, Any]:
+    """Run the epochs and end the run, however they end."""
+    try:
+        stop = await session.guard(_epochs(run, session))
+    except StopError as cancelled:
+        stop = cancelled
+    except asyncio.CancelledError:
+        # Whoever awaits the run gives up, such as by Ctrl-C: it must not seem to go on.
+        stop = RunCancelledError("The process was told to stop.")
+        await asyncio.shield(end_training(run, stop=stop))
+        raise
+    except Exception as error:
+        if session.lost is None:
+            await end_training(run, error=error)
+        if redact(str(error)) != str(error):
+            # Prefect keeps and logs what a flow raises.
+            raise CornermanError(f"{type(error).__name__}: {error}") from None
+        raise
+    return await end_training(run, stop=stop)
 
 
 async def _epochs(run: TrainingRun, session: RunSession) -> StopError | None:
@@ -61,4 +83,14 @@ async def _epochs(run: TrainingRun, session: RunSession) -> StopError | None:
     return None
 
 
-train_workflow = ServedFlow(_train, name="train-workflow", validate_parameters=True)
+class TrainFlow(ServedFlow[Any, Any]):
+    """Shows Prefect the request without its secrets, and without a large dataset's cases."""
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        given = parameters.get("parameters")
+        if isinstance(given, TrainParameters):
+            parameters = parameters | {"parameters": shown_request(given)}
+        return super().serialize_parameters(parameters)
+
+
+train_workflow = TrainFlow(_train, name="train-workflow", validate_parameters=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from typing import Any
 
@@ -9,6 +10,7 @@ from cornerman.domain.cases import CaseResult
 from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent, RunStatus
+from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.statistics import mean_interval, paired_improvement, scores_by_case
 from flows.training_run import TrainingRun
 from storage import cases, checkpoints, events, ledger, runs
@@ -32,8 +34,9 @@ async def end_training(
         await run.store_checkpoint(progress.epoch)
     stopped_by = _stopped_by(run, stop, error)
     status: RunStatus = "failed" if error else _STATUS.get(stopped_by or "", "completed")
-    held = await run.context.db.read(_read_totals, run.context.run_id, run.context.spec.workflow_id)
-    result = _result(run, held, status, stopped_by)
+    # What the rest needs is stored by now, and calls that are left behind are booked.
+    held = await run.context.db.write(_settle_totals, run)
+    result = redact_json(_result(run, held, status, stopped_by))
     facts = None if error is None else _error_facts(error)
     if facts is not None:
         result["error"] = {"type": facts["type"], "message": facts["message"]}
@@ -61,20 +64,31 @@ def _stopped_by(run: TrainingRun, stop: StopError | None, error: Exception | Non
 def _error_facts(error: Exception) -> dict[str, Any]:
     return {
         "type": type(error).__name__,
-        "message": str(error),
+        "message": redact(str(error)),
         "hint": error.hint if isinstance(error, CornermanError) else "",
-        "stack": "".join(traceback.format_exception(error))[-8_000:],
+        "stack": redact("".join(traceback.format_exception(error)))[-8_000:],
     }
 
 
-def _read_totals(session: Any, run_id: str, workflow_id: str) -> dict[str, Any]:
-    best = checkpoints.read_best_checkpoint(session, workflow_id)
+def _settle_totals(session: Any, run: TrainingRun) -> dict[str, Any]:
+    run_id = run.context.run_id
+    runs.require_held(session, run_id, run.context.owner)
+    ledger.settle_run_calls(session, run_id)
+    workflow_id, most = run.context.spec.workflow_id, run.context.spec.optimizer.epochs + 1
+    # Read anew: which of them is the workflow's best has changed since they were stored.
+    stored = checkpoints.read_checkpoints(session, workflow_id, run_id=run_id, limit=most)
     return {
         "cost_usd": pico_to_usd(ledger.read_run_cost_pico(session, run_id)),
         "model_calls": ledger.count_run_calls(session, run_id),
         "cases": cases.count_case_statuses(session, run_id),
-        "workflow_best_id": None if best is None else best.id,
+        "checkpoints": [checkpoint.as_dict() for checkpoint in reversed(stored)],
     }
+
+
+def _best_of(stored: list[dict[str, Any]], candidate_id: str) -> dict[str, Any] | None:
+    """The best candidate's checkpoint: the one that is marked, else the one that came first."""
+    its = [c for c in stored if c["metadata"]["candidate_id"] == candidate_id]
+    return next((c for c in its if c["is_best"]), its[0] if its else None)
 
 
 def _test_scores(run: TrainingRun, candidate_id: str) -> dict[str, float]:
@@ -89,8 +103,7 @@ def _result(
     best = progress.incumbent or run.start
     seed = spec.optimizer.seed
     before, after = _test_scores(run, run.start.id), _test_scores(run, best.id)
-    stored = [checkpoint.as_dict() for checkpoint in run.checkpoints]
-    mine = next((c for c in reversed(stored) if c["metadata"]["candidate_id"] == best.id), None)
+    mine = _best_of(held["checkpoints"], best.id)
     change = paired_improvement(before, after, seed)
     return {
         "mode": "train",
@@ -108,7 +121,7 @@ def _result(
         "seed_score": run.validation_score(run.start),
         "validation_score": progress.best_score,
         "best_checkpoint": mine,
-        "checkpoints": stored,
+        "checkpoints": held["checkpoints"],
         "summary": {} if mine is None else mine["metadata"]["summary"],
         "seed_test_score": mean_interval(list(before.values()), seed).as_dict(),
         "test_score": mean_interval(list(after.values()), seed).as_dict(),
@@ -162,9 +175,12 @@ def _finish(
     error: dict[str, Any] | None,
 ) -> None:
     run_id = run.context.run_id
-    ledger.settle_run_calls(session, run_id)
-    event = NewEvent("agentensor_trainer", "training_result", result)
-    events.create_event(session, run_id, event)
+    runs.require_held(session, run_id, run.context.owner)
+    before = runs.read_run(session, run_id)
+    # A finished run that is resumed and has nothing more to do tells nothing twice.
+    if before is None or before.result != json.loads(json.dumps(result)):
+        event = NewEvent("agentensor_trainer", "training_result", result)
+        events.create_event(session, run_id, event)
     runs.finish_run(
         session, run_id, status=status, stopped_by=stopped_by, result=result, error=error
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.cases import Case, CaseError, CaseResult, Score
@@ -76,6 +76,19 @@ def read_case_results(
         query = query.where(table.c.candidate_id == candidate_id)
     query = query.order_by(table.c.candidate_id, table.c.case_index, table.c.repeat)
     return [_record(row) for row in session.execute(query)]
+
+
+def delete_errored_results(session: Session, run_id: str, *, after_epoch: int) -> int:
+    """Forget errored cases that no completed epoch has counted, so that they are run again.
+
+    Args:
+        after_epoch: The last completed epoch; the test split belongs to none.
+    """
+    uncounted = or_(table.c.epoch > after_epoch, table.c.split == "test")
+    done = session.execute(
+        delete(table).where(table.c.run_id == run_id, table.c.status == "errored", uncounted)
+    )
+    return int(getattr(done, "rowcount", 0))
 
 
 def count_case_statuses(session: Session, run_id: str) -> dict[str, int]:

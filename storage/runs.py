@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
@@ -145,15 +146,27 @@ def is_alive(run: Run) -> bool:
     return now() - run.heartbeat_at < timedelta(seconds=DEAD_AFTER_SECONDS)
 
 
-def claim_run(session: Session, run_id: str, owner: str, *, flow_run_id: str | None = None) -> Run:
+def claim_run(
+    session: Session,
+    run_id: str,
+    owner: str,
+    *,
+    flow_run_id: str | None = None,
+    is_gone: Callable[[str], bool] = lambda _: False,
+) -> Run:
     """Take a run to work on it: a new one, an ended one to resume, or one whose process died.
+
+    Args:
+        is_gone: Tells that an owner's process has ended, when that can be known; without it a
+            silent owner is waited for.
 
     Raises:
         NotFoundError: There is no such run.
         ConflictError: Another living process works on it.
     """
     run = _must_read(session, run_id)
-    if run.status == "running" and run.owner not in (None, owner) and is_alive(run):
+    taken = run.status == "running" and run.owner not in (None, owner) and is_alive(run)
+    if taken and not is_gone(str(run.owner)):
         raise ConflictError(
             f"Run {run_id!r} is being worked on by {run.owner}.",
             existing_id=run_id,
@@ -180,6 +193,22 @@ def claim_run(session: Session, run_id: str, owner: str, *, flow_run_id: str | N
     return _must_read(session, run_id)
 
 
+def require_held(session: Session, run_id: str, owner: str) -> None:
+    """Refuse to write for a run that another process has taken over, or that has ended.
+
+    Raises:
+        ConflictError: `owner` does not work on it any more.
+    """
+    signals = read_run_signals(session, run_id)
+    if signals is None or signals.owner != owner:
+        holder = signals.owner if signals is not None else None
+        raise ConflictError(
+            f"Run {run_id!r} is not this process's any more; {holder or 'nobody'} works on it.",
+            existing_id=run_id,
+            hint=f"Look at it with: cornerman runs show {run_id}",
+        )
+
+
 def update_heartbeat(session: Session, run_id: str, owner: str) -> Run | None:
     """Say that `owner` lives, if it still works on the run; returns the run as it stands."""
     session.execute(
@@ -199,6 +228,11 @@ def update_run_metrics(session: Session, run_id: str, metrics: dict[str, Any]) -
     query = select(runs.c.metrics).where(runs.c.id == run_id)
     merged = (session.execute(query).scalar_one_or_none() or {}) | metrics
     session.execute(update(runs).where(runs.c.id == run_id).values(metrics=merged))
+
+
+def update_request(session: Session, run_id: str, request: dict[str, Any]) -> None:
+    """Replace a run's request, such as by one with a larger budget."""
+    session.execute(update(runs).where(runs.c.id == run_id).values(request=request))
 
 
 def update_random_state(session: Session, run_id: str, random_state: dict[str, Any]) -> None:

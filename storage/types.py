@@ -14,6 +14,8 @@ from sqlalchemy import BigInteger, Dialect, Integer, Text
 from sqlalchemy.dialects.postgresql import BOOLEAN, JSON, JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from cornerman.domain.secrets import redact
+
 # json and the databases recurse; nothing that was accepted as input is nested as deep.
 _DEEPEST = 200
 _MOST_INTEGER_BITS = 1024  # above it, Python may refuse to print or to read the number
@@ -21,7 +23,11 @@ TOO_DEEP = "(nested too deeply to be stored)"
 
 
 def plain_text(text: str) -> str:
-    """Text that any database takes: NUL becomes U+FFFD, halves of surrogate pairs `?`."""
+    """Text that any database takes, without secrets.
+
+    NUL becomes U+FFFD, halves of surrogate pairs `?`.
+    """
+    text = redact(text)
     if text.isascii() and "\x00" not in text:
         return text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

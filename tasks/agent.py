@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cornerman.clients.http_agent import call_http_agent
@@ -16,6 +16,7 @@ from cornerman.domain.candidates import Prompt, Prompts
 from cornerman.domain.entrypoints import load_entrypoint
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.training import GraphOptions
+from cornerman.settings import resolve_references
 
 Messages = list[dict[str, Any]]
 
@@ -29,6 +30,14 @@ class PromptText(str):
         made = super().__new__(cls, prompt.text)
         made.prompt = prompt
         return made
+
+    def __getnewargs__(self) -> Any:
+        # Copying and pickling make a str from its text, which would not do here.
+        return (self.prompt,)
+
+    def __getitem__(self, key: Any) -> Any:
+        # `prompts["system"]["text"]` reads as it does in the request.
+        return getattr(self.prompt, key) if isinstance(key, str) else super().__getitem__(key)
 
     @property
     def text(self) -> str:
@@ -64,7 +73,6 @@ class AgentContext:
     epoch: int
     chat: Callable[..., Awaitable[str]]
     timeout_seconds: float
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 Agent = Callable[[dict[str, Any], dict[str, PromptText], AgentContext], Awaitable[Any]]
@@ -103,17 +111,7 @@ async def _chat_agent(
 
 
 def _callable_agent(target: Any, field_name: str) -> Agent:
-    takes = len(inspect.signature(target).parameters)
-    if takes > 3 and not _has_defaults_after(target, 3):
-        raise BadInputError(
-            f"{field_name}: the agent takes {takes} arguments; it gets (inputs, prompts, context).",
-            field=field_name,
-        )
-    variadic = any(
-        p.kind is inspect.Parameter.VAR_POSITIONAL
-        for p in inspect.signature(target).parameters.values()
-    )
-    wanted = 3 if variadic else min(takes, 3)
+    wanted = _count_arguments(target, field_name)
 
     async def agent(
         inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
@@ -123,9 +121,28 @@ def _callable_agent(target: Any, field_name: str) -> Agent:
     return agent
 
 
-def _has_defaults_after(target: Any, count: int) -> bool:
-    later = list(inspect.signature(target).parameters.values())[count:]
-    return all(p.default is not p.empty or p.kind in (p.VAR_KEYWORD, p.KEYWORD_ONLY) for p in later)
+def _count_arguments(target: Any, field_name: str) -> int:
+    """How many of (inputs, prompts, context) a callable takes.
+
+    Raises:
+        BadInputError: It needs more, or others.
+    """
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (ValueError, TypeError):  # some written in C have no signature
+        return 3
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return 3
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p.name for p in positional[3:] if p.default is p.empty]
+    needed += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if needed:
+        raise BadInputError(
+            f"{field_name}: the agent needs {', '.join(needed)}; it gets (inputs, prompts, "
+            "context), by position.",
+            field=field_name,
+        )
+    return min(len(positional), 3)
 
 
 def _runnable_agent(runnable: Any) -> Agent:
@@ -144,11 +161,19 @@ def _runnable_agent(runnable: Any) -> Agent:
 
 
 def _http_agent(url: str, headers: dict[str, str]) -> Agent:
+    def resolved() -> dict[str, str]:
+        where = "graph_config.http.headers"
+        return {k: resolve_references(v, f"{where}.{k}") for k, v in headers.items()}
+
+    # What is missing must show before anything is spent. Kept unresolved all the same: a
+    # reference is looked up for each call, and nothing that holds headers holds a secret.
+    resolved()
+
     async def agent(
         inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
     ) -> Any:
         texts = {name: str(prompt) for name, prompt in prompts.items()}
-        return await call_http_agent(url, headers, inputs, texts, context.timeout_seconds)
+        return await call_http_agent(url, resolved(), inputs, texts, context.timeout_seconds)
 
     return agent
 
@@ -167,7 +192,7 @@ def build_agent(graph: GraphOptions | None, allowed: list[str]) -> Agent:
     field_name = "graph_config.entrypoint"
     target = load_entrypoint(graph.entrypoint, allowed, field_name)
     if inspect.isclass(target):
-        target = target()
+        target = _instance(target, graph.entrypoint, field_name)
     if hasattr(target, "ainvoke"):
         return _runnable_agent(target)
     if callable(target):
@@ -177,6 +202,17 @@ def build_agent(graph: GraphOptions | None, allowed: list[str]) -> Agent:
         "(inputs, prompts, context) -> output, or an object with ainvoke.",
         field=field_name,
     )
+
+
+def _instance(kind: type[Any], entrypoint: str, field_name: str) -> Any:
+    try:
+        return kind()
+    except Exception as error:
+        raise BadInputError(
+            f"{field_name}: {entrypoint!r} is a class that could not be made without arguments: "
+            f"{type(error).__name__}: {error}",
+            field=field_name,
+        ) from error
 
 
 def prompts_for_agent(prompts: Prompts) -> dict[str, PromptText]:

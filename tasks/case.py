@@ -13,23 +13,24 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from cornerman.clients.llm import ChatRequest
-from cornerman.domain.aio import within
+from cornerman.domain.aio import Deadline, TimeUpError, within
 from cornerman.domain.candidates import Candidate
 from cornerman.domain.cases import Case, CaseError, CaseResult, EvaluationContext, Score, Split
-from cornerman.domain.errors import CornermanError, LLMError, StopError
+from cornerman.domain.errors import CornermanError, StopError
+from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.outputs import as_json
 from cornerman.domain.runs import NewEvent
+from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.seeds import derived_seed
 from cornerman.domain.statistics import weighted_score
 from storage import cases as case_rows
-from storage import events
+from storage import events, runs
 from tasks.agent import AgentContext, PromptText, isolated, prompts_for_agent
 from tasks.judge import judging
+from tasks.meter import telling_waits
 from tasks.training_context import TrainingContext, case_subject, texts_of
 
-# Beyond the case's own time-out: the grace for work that ignores cancellation, and the writes.
-TASK_TIMEOUT_MARGIN_SECONDS = 30.0
 CASE_RETRIES = 2
 _STACK_LIMIT = 4_000
 
@@ -70,10 +71,17 @@ class CaseErroredError(CornermanError):
         return is_retryable(self)
 
 
+class CaseOverError(CornermanError):
+    """A case that was told to stop, and went on, asked for a model call."""
+
+
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same case may go well later: a model's hiccup may, a bug may not."""
+    """Whether the same case may go well later: a model's or a network's hiccup may, a bug not."""
     cause = error.error if isinstance(error, CaseErroredError) else error
-    return isinstance(cause, LLMError) and cause.retryable
+    if isinstance(cause, CornermanError):
+        # Errors of models, agents behind HTTP and evaluators say so themselves.
+        return bool(getattr(cause, "retryable", False))
+    return isinstance(cause, (ConnectionError, TimeoutError))
 
 
 async def _retry_condition(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -118,15 +126,19 @@ async def run_case(context: TrainingContext, job: CaseJob) -> CaseResult:
 
 async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> CaseResult:
     timeout = context.spec.optimizer.case_timeout_seconds
-    progress = _Progress()
+    progress, deadline = _Progress(), Deadline(timeout)
     try:
-        evaluations = await within(timeout, _answer_and_score(context, job, progress))
-    except TimeoutError:
+        with telling_waits(deadline.extend):
+            evaluations = await within(deadline, _answer_and_score(context, job, progress))
+    except TimeUpError:
         return _timed_out(job, progress, timeout, started)
     except StopError:
         raise
-    except Exception as error:
-        raise CaseErroredError(error, progress.output) from error
+    except Exception as error:  # noqa: BLE001 - users' code may raise anything
+        # Without its cause: what is logged of it must not quote a secret.
+        raise CaseErroredError(error, progress.output) from None
+    finally:
+        progress.is_over = True
     weights = context.spec.weights
     return CaseResult(
         case=job.case,
@@ -144,38 +156,64 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
 
 @dataclass
 class _Progress:
-    """How far a case came before its time was up."""
+    """How far a case came before its time was up, and whether it is."""
 
     output: Any = None
+    is_over: bool = False
+
+    def require_open(self) -> None:
+        """Refuse calls of a case that ignored its cancellation: its money is counted.
+
+        Raises:
+            CaseOverError: The case has ended.
+        """
+        if self.is_over:
+            raise CaseOverError("The case has ended; it can make no more model calls.")
 
 
 async def _answer_and_score(
     context: TrainingContext, job: CaseJob, progress: _Progress
 ) -> dict[str, Score]:
     began = time.perf_counter()
-    inputs, metadata = isolated(job.case.inputs), isolated(job.case.metadata)
     output = await context.agent(
-        inputs, prompts_for_agent(job.candidate.prompts), _agent_context(context, job)
+        isolated(job.case.inputs),
+        prompts_for_agent(job.candidate.prompts),
+        _agent_context(context, job, progress),
     )
-    progress.output = output = as_json(output)
-    evaluated = EvaluationContext(
-        inputs=isolated(job.case.inputs),
-        output=output,
-        expected_output=isolated(job.case.expected_output),
-        metadata=metadata,
-        duration_ms=_elapsed_ms(began),
-    )
-    with judging(context.scope(job.subject)):
-        return {name: await evaluator(evaluated) for name, evaluator in context.evaluators.items()}
+    progress.output = redact_json(as_json(output))
+    duration_ms = _elapsed_ms(began)
+
+    def scope() -> CallScope:
+        progress.require_open()
+        return context.scope(job.subject)
+
+    scores = dict[str, Score]()
+    with judging(scope):
+        for name, evaluate in context.evaluators.items():
+            score = await evaluate(_evaluated(job.case, progress.output, duration_ms))
+            scores[name] = replace(score, reason=score.reason and redact(score.reason))
+    return scores
 
 
-def _agent_context(context: TrainingContext, job: CaseJob) -> AgentContext:
+def _evaluated(case: Case, output: Any, duration_ms: float) -> EvaluationContext:
+    """What one evaluator gets: copies, so that it can spoil nothing for the next one."""
+    return EvaluationContext(
+        inputs=isolated(case.inputs),
+        output=isolated(output),
+        expected_output=isolated(case.expected_output),
+        metadata=isolated(case.metadata),
+        duration_ms=duration_ms,
+    )
+
+
+def _agent_context(context: TrainingContext, job: CaseJob, progress: _Progress) -> AgentContext:
     calls = 0
 
     async def chat(
         messages: list[dict[str, Any]], *, prompt: PromptText | None = None, **kwargs: Any
     ) -> str:
         nonlocal calls
+        progress.require_open()
         calls += 1
         extra = (dict(prompt.model_kwargs) if prompt is not None else {}) | kwargs
         model = extra.pop("model", None) or (prompt.model if prompt is not None else None)
@@ -198,7 +236,6 @@ def _agent_context(context: TrainingContext, job: CaseJob) -> AgentContext:
         epoch=job.epoch,
         chat=chat,
         timeout_seconds=context.spec.optimizer.case_timeout_seconds,
-        metadata=isolated(job.case.metadata),
     )
 
 
@@ -236,8 +273,12 @@ def errored_result(job: CaseJob, error: CaseErroredError, attempts: int) -> Case
         status="errored",
         score=None,
         output=error.output,
+        # Redacted before it is cut: half a secret is not recognised.
         error=CaseError(
-            kind, str(cause)[:_STACK_LIMIT], stack[-_STACK_LIMIT:], is_retryable(error)
+            kind,
+            redact(str(cause))[:_STACK_LIMIT],
+            redact(stack)[-_STACK_LIMIT:],
+            is_retryable(error),
         ),
         attempts=attempts,
         repeat=job.repeat,
@@ -249,13 +290,15 @@ async def store_case(context: TrainingContext, result: CaseResult) -> CaseResult
     subject = case_subject(result.candidate_id, result.case.id, result.repeat)
     tally = context.meter.take_tally(context.run_id, subject)
     booked = replace(result, cost_usd=pico_to_usd(tally.cost_pico), model_calls=tally.calls)
-    await context.db.write(_store, context.run_id, booked)
+    await context.db.write(_store, context, booked)
     return booked
 
 
-def _store(session: Any, run_id: str, result: CaseResult) -> None:
-    if case_rows.create_case_result(session, run_id, result):
-        events.create_event(session, run_id, progress_event(result))
+def _store(session: Any, context: TrainingContext, result: CaseResult) -> None:
+    runs.require_held(session, context.run_id, context.owner)
+    # The row is unique, so the event needs no key of its own to be written once.
+    if case_rows.create_case_result(session, context.run_id, result):
+        events.create_event(session, context.run_id, progress_event(result))
 
 
 def progress_event(result: CaseResult) -> NewEvent:
@@ -277,5 +320,4 @@ def progress_event(result: CaseResult) -> NewEvent:
         "split": result.split,
         "repeat": result.repeat,
     }
-    key = f"case:{result.candidate_id}/{result.case.id}/{result.repeat}"
-    return NewEvent("agentensor_trainer", "training_progress", payload, key)
+    return NewEvent("agentensor_trainer", "training_progress", payload)

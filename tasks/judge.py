@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from cornerman.settings import Settings
 
 JUDGE_MAX_TOKENS = 512
 
-_scope: ContextVar[CallScope | None] = ContextVar("cornerman_case_scope", default=None)
+_scope: ContextVar[Callable[[], CallScope] | None] = ContextVar("case_scope", default=None)
 
 
 class ChatFunction(Protocol):
@@ -25,8 +25,8 @@ class ChatFunction(Protocol):
 
 
 @contextlib.contextmanager
-def judging(scope: CallScope) -> Generator[None]:
-    """Book judges' calls made inside on this scope."""
+def judging(scope: Callable[[], CallScope]) -> Generator[None]:
+    """Book judges' calls made inside on this scope; it may raise to refuse a call."""
     token = _scope.set(scope)
     try:
         yield
@@ -56,6 +56,6 @@ def judge_chat(llm: LLM, settings: Settings) -> ChatFunction:
             max_tokens=JUDGE_MAX_TOKENS,
             response_format=schema,
         )
-        return (await llm.chat(scope, request)).text
+        return (await llm.chat(scope(), request)).text
 
     return chat

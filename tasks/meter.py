@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections import defaultdict
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope
@@ -15,6 +18,21 @@ from storage.engine import Database
 # many may wait.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
+
+_tell_wait: ContextVar[Callable[[float], None] | None] = ContextVar("tell_wait", default=None)
+
+
+@contextlib.contextmanager
+def telling_waits(tell: Callable[[float], None]) -> Generator[None]:
+    """Call `tell(seconds)` before calls made inside wait for money that others have reserved.
+
+    A case must not be timed out because the budget lets fewer cases run at once.
+    """
+    token = _tell_wait.set(tell)
+    try:
+        yield
+    finally:
+        _tell_wait.reset(token)
 
 
 @dataclass
@@ -37,6 +55,8 @@ class DatabaseMeter:
         call_id, pause = uuid.uuid4().hex, _FIRST_PAUSE_SECONDS
         # Named here, so that a commit whose answer was lost does not book the call twice.
         while await self._db.write(ledger.reserve_call, scope, call, call_id=call_id) is None:
+            if (tell := _tell_wait.get()) is not None:
+                tell(pause)
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
         self._open[call_id] = scope

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cornerman.clients.llm import LLM
-from cornerman.domain.errors import KillSwitchActiveError, StopError
+from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
 from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.training import TrainSpec
@@ -22,6 +22,9 @@ from cornerman.settings import Settings
 from storage.engine import Database
 from tasks.agent import Agent
 from tasks.meter import DatabaseMeter
+
+# A million USD: more than any run, and far inside the databases' integers.
+NO_LIMIT_PICO = 10**18
 
 
 class TimeUpError(StopError):
@@ -62,8 +65,10 @@ class TrainingContext:
         self.agent = agent
         self.evaluators = evaluators
         self.simulated = simulated
+        # The process that works on the run; set once the run is claimed.
+        self.owner = ""
         self.case_slots = asyncio.Semaphore(spec.optimizer.effective_concurrency)
-        self.stopping: StopError | None = None
+        self.stopping: CornermanError | None = None
         self._deadline = (
             None
             if spec.optimizer.max_seconds is None
@@ -72,11 +77,12 @@ class TrainingContext:
 
     def scope(self, subject: str) -> CallScope:
         """Budgets and rows for a call made now on behalf of `subject`."""
+        limit = self.spec.optimizer.max_cost_usd
         budgets = {
-            day_budget_name(simulated=self.simulated): usd_to_pico(self.settings.daily_budget_usd)
+            day_budget_name(simulated=self.simulated): usd_to_pico(self.settings.daily_budget_usd),
+            # Booked without a limit too: the run may be resumed with one.
+            f"run:{self.run_id}": NO_LIMIT_PICO if limit is None else usd_to_pico(limit),
         }
-        if self.spec.optimizer.max_cost_usd is not None:
-            budgets[f"run:{self.run_id}"] = usd_to_pico(self.spec.optimizer.max_cost_usd)
         return CallScope(self.run_id, subject, budgets, self.simulated)
 
     def check(self) -> None:
@@ -85,6 +91,7 @@ class TrainingContext:
         Raises:
             StopError: A budget is spent, the time is up, the kill-switch is on, or the run was
                 cancelled.
+            CornermanError: The run has failed already.
         """
         if self.stopping is not None:
             raise self.stopping
@@ -92,7 +99,7 @@ class TrainingContext:
             self.stop(TimeUpError(f"{self.spec.optimizer.max_seconds:g} seconds are over."))
             self.check()
 
-    def stop(self, reason: StopError) -> None:
+    def stop(self, reason: CornermanError) -> None:
         """Start no more work; the first reason stands."""
         if self.stopping is None:
             self.stopping = reason

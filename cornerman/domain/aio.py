@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -37,10 +39,13 @@ async def call_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) 
                 future.set_result,
                 context.run(function, *args, **kwargs),
             )
-        except BaseException as error:  # noqa: BLE001 - handed to the awaiting caller
+        except Exception as error:  # noqa: BLE001 - handed to the awaiting caller
             wrapped = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
             outcome = (future.set_exception, wrapped)
-        if not loop.is_closed():
+        except BaseException as error:  # noqa: BLE001 - SystemExit would end the event loop
+            outcome = (future.set_exception, RuntimeError(repr(error)))
+        # The loop may be closed: whoever asked has long gone on without an answer.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, *outcome)
 
     threading.Thread(target=run, name="cornerman-call", daemon=True).start()
@@ -56,30 +61,71 @@ async def call_any(function: Callable[..., Any], *args: Any, **kwargs: Any) -> A
     return await cast(Any, result) if inspect.isawaitable(result) else result
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` for at most `seconds`, then cancel it and, if it will not, leave it behind.
+class TimeUpError(Exception):
+    """The deadline came. Not a TimeoutError, which the work itself may raise."""
+
+
+class Deadline:
+    """A moment, some seconds from now, that may move."""
+
+    def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
+
+    def extend(self, seconds: float) -> None:
+        """Give back time that the work spent waiting for us."""
+        self.at += seconds
+
+    @property
+    def remaining(self) -> float:
+        return self.at - time.monotonic()
+
+
+async def within(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` until the deadline, then cancel it and, if it will not, leave it behind.
 
     Raises:
-        TimeoutError: The time was up; at most `CANCEL_GRACE_SECONDS` later than asked.
+        TimeUpError: The time was up, whatever the work made of that; at most
+            `CANCEL_GRACE_SECONDS` later than asked.
+        RuntimeError: The work ended itself by a CancelledError or by leaving the process.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(_contained(work))
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        while not task.done() and deadline.remaining > 0:
+            await asyncio.wait({task}, timeout=deadline.remaining)
     finally:
-        if not task.done():
+        if not (ended := task.done()):
             await _cancel(task)
-    if task.done() and not task.cancelled():
-        return task.result()
-    raise TimeoutError(f"No answer within {seconds:g} s.")
+    if not ended:
+        raise TimeUpError
+    return task.result()
+
+
+async def _contained(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that is not ours; it may end itself, but neither the loop nor its caller."""
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if task.cancelling():
+            raise
+        raise RuntimeError("it was cancelled by its own code") from None
+    except SystemExit as error:
+        raise RuntimeError(f"it tried to leave the process: {error!r}") from None
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait({task}, timeout=CANCEL_GRACE_SECONDS)
-    if not task.done():
-        # It ignores cancellation. Keep a reference so that its end is not reported as lost.
-        _left_behind.add(task)
-        task.add_done_callback(_forget)
+    if task.done():
+        _forget(task)
+        return
+    # It ignores cancellation. A reference keeps its end from being reported as lost.
+    _left_behind.add(task)
+    task.add_done_callback(_forget)
+    # The loop's end cancels all tasks that it knows and waits for them: this one, for ever.
+    asyncio.tasks._unregister_task(task)  # pyright: ignore
+    task._log_destroy_pending = False  # pyright: ignore
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -6,6 +6,8 @@ attributes too, so that the command line, the gateway and the logs need not pars
 
 from __future__ import annotations
 
+from cornerman.domain.secrets import redact
+
 
 class CornermanError(Exception):
     """Base of all errors that Cornerman raises on purpose.
@@ -19,9 +21,10 @@ class CornermanError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Errors quote what users' code said, which may hold a key.
+        self.message = redact(message)
+        self.hint = redact(hint)
+        super().__init__(self.message)
 
 
 class BadInputError(CornermanError):

@@ -105,19 +105,23 @@ def count_statuses(results: Iterable[CaseResult]) -> dict[str, int]:
     return counts
 
 
-def require_few_errored(results: Sequence[CaseResult]) -> None:
+def require_few_errored(results: Sequence[CaseResult], total: int | None = None) -> None:
     """Fail a run that could not score its cases.
+
+    Args:
+        total: How many results there will be; None: those given are all.
 
     Raises:
         TooManyErroredError: More than 20% are errored; quotes the most frequent error.
     """
     errored = [result for result in results if result.status == "errored"]
-    if not errored or len(errored) <= MAX_ERRORED_SHARE * len(results):
+    total = len(results) if total is None else total
+    if not errored or len(errored) <= MAX_ERRORED_SHARE * total:
         return
     messages = [f"{r.error.type}: {r.error.message}" for r in errored if r.error is not None]
-    commonest = max(set(messages), key=messages.count) if messages else "unknown"
+    commonest = max(messages, key=messages.count) if messages else "unknown"
     raise TooManyErroredError(
-        f"{len(errored)} of {len(results)} cases errored, over the limit of "
+        f"{len(errored)} of {total} cases errored, over the limit of "
         f"{MAX_ERRORED_SHARE:.0%}. Most often: {commonest[:500]}",
         hint="Mend the agent or the evaluator, then continue with: cornerman train --resume",
     )

@@ -10,6 +10,7 @@ from cornerman.settings.load import (
     use_settings,
 )
 from cornerman.settings.model import Settings
+from cornerman.settings.secrets import resolve_references
 from cornerman.settings.values import module_allowed
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "load_settings",
     "module_allowed",
     "reset_settings",
+    "resolve_references",
     "use_settings",
 ]

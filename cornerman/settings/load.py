@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from cornerman.domain.errors import SettingsError
+from cornerman.domain.secrets import forget_secrets
 from cornerman.settings.model import NAMES, Settings
 from cornerman.settings.problems import SettingProblem, problems_of
+from cornerman.settings.secrets import register_environment
 
 ENV_FILE = ".env"
 
@@ -108,6 +110,7 @@ def load_settings(env_file: str | Path | None = ENV_FILE) -> Settings:
     if settings is None:
         # Raised outside of any handler, so that no traceback carries the refused values.
         raise InvalidSettingsError(problems, reading)
+    register_environment(reading.values)
     return settings
 
 
@@ -133,3 +136,4 @@ def reset_settings() -> None:
     """Forget what `get_settings` read; for tests that change the environment."""
     _chosen.clear()
     _read_once.cache_clear()
+    forget_secrets()

@@ -1,0 +1,55 @@
+"""The flow run's own state on the Prefect server: somebody may cancel it there.
+
+A worker stops the processes that it started, but a flow that runs in a process of its own, or in
+somebody's notebook, has to look for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Cancelled
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.8
+
+# Flow runs of this process whose work was cancelled, by whomever.
+_cancelled: set[str] = set()
+
+
+async def watch_flow_run(flow_run_id: str, cancel: Callable[[str], None]) -> None:
+    """Look once a second, for ever; call `cancel(why)` when the flow run was cancelled or ended."""
+    async with get_client() as client:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                flow_run = await client.read_flow_run(UUID(flow_run_id))
+            except Exception as error:  # noqa: BLE001 - a server that is away must not end a run
+                log.warning("The state of flow run %s cannot be read: %r", flow_run_id, error)
+                continue
+            state = flow_run.state
+            if state is not None and (state.is_cancelling() or state.is_final()):
+                cancel(f"its flow run was set to {state.name} in Prefect")
+
+
+def note_cancelled(flow_run_id: str) -> None:
+    """Have the flow run end as Cancelled."""
+    _cancelled.add(flow_run_id)
+
+
+async def show_cancelled(_flow: Flow[Any, Any], flow_run: FlowRun, _state: State[Any]) -> None:
+    """Hook of a flow that returned: the end of a cancelled run is Cancelled, not Completed."""
+    if str(flow_run.id) not in _cancelled:
+        return
+    _cancelled.discard(str(flow_run.id))
+    async with get_client() as client:
+        message = "The run was cancelled; it keeps what it has and can be resumed."
+        await client.set_flow_run_state(flow_run.id, Cancelled(message=message), force=True)
