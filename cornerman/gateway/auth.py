@@ -159,12 +159,9 @@ def _require_no_forgery(connection: HTTPConnection, gateway: Gateway, cookie: st
 
 
 def bearer_token(connection: HTTPConnection) -> str | None:
-    """The token of `Authorization: Bearer`; None without the header, empty for another scheme."""
-    header = connection.headers.get("authorization")
-    if header is None:
-        return None
-    scheme, _, token = header.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    """The token of `Authorization: Bearer`; None without one."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _api_caller(request: Request, _documented: Annotated[Any, Security(_api_scheme)]) -> str:

@@ -1,0 +1,119 @@
+"""The monitor in a real browser: what it shows, and that anybody can use it."""
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.gateway.serving import API_TOKEN, Served
+
+pytestmark = pytest.mark.needs_browser
+INKED = """() => [...document.querySelectorAll('.chart canvas')].map(canvas => {
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  return pixels.some((value, place) => place % 4 === 3 && value > 0);
+})"""
+Open = Callable[..., Page]
+
+
+def test_shows_everything_that_is_stored(open_page: Open, filled: Served) -> None:
+    page = open_page(filled)
+    expect(page.locator("#cards .card").first).to_contain_text("13")
+    expect(page.locator("#training")).to_contain_text("3 of 3 epochs")
+    expect(page.locator("#heatmap tbody tr")).to_have_count(4)
+    expect(page.locator("#ladder tbody tr").first).to_contain_text("agent")
+    expect(page.locator("#review article")).to_have_count(1)
+    expect(page.locator("#difference ins").first).to_contain_text("Give a reason with every price")
+    expect(page.locator("#simulated")).to_be_visible()
+    assert page.evaluate(INKED) == [True, True]
+
+
+def test_asks_nobody_but_the_gateway(open_page: Open, filled: Served) -> None:
+    page, asked = open_page(filled), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    page.wait_for_selector(".connection.on")
+    assert [url for url in asked if not url.startswith((filled.url, "data:"))] == []
+
+
+def test_empty_states_say_what_to_type(open_page: Open, gateway: Served) -> None:
+    page = open_page(gateway)
+    said = page.locator("code").all_inner_texts()
+    assert {"cornerman battle", "cornerman train SPEC", "cornerman scout"} <= set(said)
+    assert any(text.startswith("cornerman personas import") for text in said)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(open_page: Open, filled: Served, scheme: str) -> None:
+    # The page's own policy blocks every foreign script, so the checker has to step around it.
+    page = open_page(filled, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
+    found = [Axe().run(page)]
+    page.locator("#feed .row").first.click()
+    page.wait_for_selector("dialog .turns")
+    found.append(Axe().run(page))
+    page.keyboard.press("Escape")
+    page.locator("#kill").click()
+    found.append(Axe().run(page))
+    assert [result.generate_report() for result in found if result.violations_count] == []
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_nothing_sticks_out_sideways(open_page: Open, filled: Served, width: int) -> None:
+    page = open_page(filled, viewport={"width": width, "height": 800})
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#feed .row").first.click()
+    page.wait_for_selector("dialog .turns")
+    assert page.evaluate("document.querySelector('dialog .body').scrollWidth") <= width
+
+
+def test_a_transcript_opens_by_keyboard_and_gives_the_focus_back(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page(filled)
+    row = page.locator("[data-key=battle-batch-3-1]")
+    row.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".turns > li")).to_have_count(2)
+    expect(dialog.locator(".turns > li").nth(1).locator(".evidence")).to_contain_text(
+        "value claimed"
+    )
+    expect(dialog.locator(".turns > li").nth(0)).to_contain_text("Not found in the turn it cites")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(row).to_be_focused()
+
+
+def test_prompts_of_any_two_checkpoints_are_compared(open_page: Open, filled: Served) -> None:
+    page = open_page(filled)
+    page.get_by_label("From").select_option("checkpoint-2")
+    page.get_by_label("to", exact=True).select_option("checkpoint-1")
+    expect(page.locator("#difference del").first).to_contain_text("Give a reason with every price")
+    expect(page.locator("#difference ins")).to_have_count(0)
+
+
+def test_a_breakthrough_is_reviewed_and_rejected_with_a_reason(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page(filled)
+    page.get_by_role("button", name="Mark reviewed: Reasons first").click()
+    page.get_by_role("button", name="Reject: Reasons first").click()
+    page.get_by_label("Reason (optional)").fill("It is a bluff.")
+    page.get_by_role("dialog").get_by_role("button", name="Reject").click()
+    expect(page.locator("#review article")).to_contain_text("rejected")
+    found = filled.http.get("/api/breakthroughs").json()["breakthroughs"][0]
+    assert found["status"] == "rejected"
+
+
+def test_the_token_opens_the_door_and_a_wrong_one_does_not(browser: object, filled: Served) -> None:
+    page = browser.new_context().new_page()
+    page.goto(f"{filled.url}/admin/training-monitor")
+    page.get_by_label("API token").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("API token").fill(API_TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#cards .card")).to_have_count(4)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("API token")).to_be_visible()
