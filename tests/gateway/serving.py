@@ -103,7 +103,9 @@ def new_run(db: Database, run_id: str, *, kind: Any = "train", workflow: str = "
         runs.claim_run(session, run_id, "tests:1:x")
 
 
-def say(db: Database, run_id: str, *payloads: dict[str, Any], event: str = "training_progress") -> None:
+def say(
+    db: Database, run_id: str, *payloads: dict[str, Any], event: str = "training_progress"
+) -> None:
     """Append events to a run's log."""
     with db.writing() as session:
         for payload in payloads:

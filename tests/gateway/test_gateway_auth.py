@@ -130,7 +130,9 @@ def test_a_session_ends_by_time_by_another_token_and_by_any_change() -> None:
     assert sessions.is_valid(cookie)
     assert not Sessions("another", lambda: now[0]).is_valid(cookie)
     later = cookie.replace(str(1_000 + SESSION_SECONDS), str(9_000 + SESSION_SECONDS))
-    assert not sessions.is_valid(later) and not sessions.is_valid("") and not sessions.is_valid("..")
+    assert (
+        not sessions.is_valid(later) and not sessions.is_valid("") and not sessions.is_valid("..")
+    )
     now[0] += SESSION_SECONDS
     assert not sessions.is_valid(cookie)
 

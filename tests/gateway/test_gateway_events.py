@@ -37,7 +37,9 @@ def test_events_are_read_page_by_page(gateway: Served) -> None:
     assert set(first[0]) == {"seq", "node", "event", "payload", "created_at"}
 
 
-@pytest.mark.parametrize("query", ["after=-1", "after=x", "limit=0", "limit=9999", f"after={10**12}"])
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "limit=0", "limit=9999", f"after={10**12}"]
+)
 def test_pages_have_limits(gateway: Served, query: str) -> None:
     new_run(gateway.db, "r")
     answer = gateway.http.get(f"/api/runs/r/events?{query}")

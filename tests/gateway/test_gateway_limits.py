@@ -96,7 +96,8 @@ def _train_on(path: str, **more: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "path", ["../secret.json", "link.json", "/etc/passwd", "{outside}", "~/secret.json", "x\x00.json"]
+    "path",
+    ["../secret.json", "link.json", "/etc/passwd", "{outside}", "~/secret.json", "x\x00.json"],
 )
 def test_a_dataset_outside_the_allowed_folders_is_refused_unread(
     serve: Callable[..., Served], sqlite_db: Database, folders: Path, path: str
@@ -129,7 +130,11 @@ def test_an_allowed_dataset_gets_as_far_as_its_missing_prompts(
     ],
 )
 def test_no_address_is_fetched_and_no_module_imported_for_a_request(
-    serve: Callable[..., Served], sqlite_db: Database, folders: Path, more: dict[str, object], said: str
+    serve: Callable[..., Served],
+    sqlite_db: Database,
+    folders: Path,
+    more: dict[str, object],
+    said: str,
 ) -> None:
     import sys
 
