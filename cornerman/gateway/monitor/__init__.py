@@ -1,4 +1,4 @@
-"""The live page: its documents, its files, and the two answers that only it asks for.
+"""The live page: its documents, its files, and the comparison that it asks for.
 
 What the page reads (`static/js/shapes.js` takes each in; a missing or null field is "not known"):
 
@@ -8,7 +8,9 @@ What the page reads (`static/js/shapes.js` takes each in; a missing or null fiel
 - `/api/monitor/battles?workflow=W`: `{battles: [battle], batches: [{id, average_score: {value, low,
   high, n}, created_at, simulated}]}`; a battle is `Battle` with `persona_name`, newest first
 - `/api/battles/{id}`: a battle with `turns`
-- `/api/monitor/training/W`: `{run, epochs: [training_epoch_complete's payload], candidates}`
+- `/api/monitor/training/W`: `{run, epochs: [training_epoch_complete's payload], latest:
+  [training_progress's payload], newest first}`
+- `/api/monitor/diff/W?before=ID&after=ID`: as `diff_checkpoints`
 - `/api/ratings/W`: `{ratings: [{kind, id, name, rating, low, high, battles}]}`
 - `/api/personas/W`: `{personas: [{id, name, active, difficulty, battles, mean_score, low, high,
   walk_aways, sub_scores: {name: mean}}]}`

@@ -31,8 +31,11 @@ def filled(gateway: Served) -> Served:
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`open_page(gateway)` signs in and waits for the page; what a console says fails the test."""
+def open_page(browser: Browser, serve: object) -> Iterator[Callable[..., Page]]:
+    """`open_page(gateway)` signs in and waits for the page; what the console says fails the test.
+
+    It asks for `serve` so that the pages are closed before their gateway is.
+    """
     said: list[str] = []
     contexts = []
 

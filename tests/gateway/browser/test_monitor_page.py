@@ -21,7 +21,7 @@ def test_shows_everything_that_is_stored(open_page: Open, filled: Served) -> Non
     expect(page.locator("#cards .card").first).to_contain_text("13")
     expect(page.locator("#training")).to_contain_text("3 of 3 epochs")
     expect(page.locator("#heatmap tbody tr")).to_have_count(4)
-    expect(page.locator("#ladder tbody tr").first).to_contain_text("agent")
+    expect(page.locator("#ladder tbody tr.agent")).to_contain_text("c0")
     expect(page.locator("#review article")).to_have_count(1)
     expect(page.locator("#difference ins").first).to_contain_text("Give a reason with every price")
     expect(page.locator("#simulated")).to_be_visible()
@@ -87,8 +87,8 @@ def test_a_transcript_opens_by_keyboard_and_gives_the_focus_back(
 
 def test_prompts_of_any_two_checkpoints_are_compared(open_page: Open, filled: Served) -> None:
     page = open_page(filled)
-    page.get_by_label("From").select_option("checkpoint-2")
-    page.get_by_label("to", exact=True).select_option("checkpoint-1")
+    page.get_by_label("From", exact=True).select_option("checkpoint-2")
+    page.get_by_label("To", exact=True).select_option("checkpoint-1")
     expect(page.locator("#difference del").first).to_contain_text("Give a reason with every price")
     expect(page.locator("#difference ins")).to_have_count(0)
 

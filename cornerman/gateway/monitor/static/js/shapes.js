@@ -160,6 +160,8 @@ export const breakthroughs = (raw) => list(raw.breakthroughs ?? raw).map((b) => 
   state: text(b.status ?? b.state),
   confirmed: b.confirmed ?? null,
   seen: 1 + list(b.merged_battle_ids).length,
+  trial: text(b.last_trial),
+  review: text(list(b.reviews).at(-1)?.reason),
   simulated: b.simulated === true,
   at: b.created_at ?? null,
 }));

@@ -14,7 +14,9 @@ const addresses = {
   ratings: () => path`/api/ratings/${state.workflow}`,
   personas: () => path`/api/personas/${state.workflow}`,
   breakthroughs: () => path`/api/breakthroughs?workflow=${state.workflow}`,
-  checkpoints: () => path`/api/workflows/${state.workflow}/agentensor/checkpoints?limit=200`,
+  // Of a workflow that nobody ever ran there is nothing to ask for.
+  checkpoints: () => state.summary?.workflows.includes(state.workflow)
+    && path`/api/workflows/${state.workflow}/agentensor/checkpoints?limit=200`,
 };
 export const RESOURCES = Object.keys(addresses);
 
@@ -54,7 +56,8 @@ async function run(name) {
 export async function load(name) {
   const asked = state.workflow;
   try {
-    const raw = await get(addresses[name]());
+    const address = addresses[name]();
+    const raw = address ? await get(address) : [];
     if (asked !== state.workflow) return;
     const said = JSON.stringify(raw);
     if (state.said[name] === said) return;

@@ -3,6 +3,7 @@ import { h } from "./dom.js";
 import { count } from "./format.js";
 
 export const MAX_CHARS = 20_000;
+const SCROLL_CHARS = 4_000;
 const OVERRIDE = /[\u202a-\u202e\u2066-\u2069]/g;
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000b-\u001f]/g;
@@ -24,18 +25,18 @@ export const name = (text, attributes) => h("bdi", attributes, visible(String(te
 export const glance = (text, length = 160) =>
   visible(String(text ?? "").slice(0, length * 3)).split(/\s+/).join(" ").trim().slice(0, length);
 
-/** A long text as a block: its beginning, and all of it when asked for. */
-export function block(text, attributes = {}) {
+/** A text as a block; a long one scrolls on its own and shows its beginning until asked for all. */
+export function block(text, label) {
   const whole = String(text ?? "");
-  const body = h("div", { class: "text", dir: "auto", ...attributes }, visible(whole.slice(0, MAX_CHARS)));
+  const long = whole.length > SCROLL_CHARS && { class: "text long", tabindex: "0", role: "region", "aria-label": label };
+  const body = h("div", { class: "text", dir: "auto", ...long }, visible(whole.slice(0, MAX_CHARS)));
   if (whole.length <= MAX_CHARS) return [body];
-  const note = h("p", { class: "cut" }, `Cut here: ${count(MAX_CHARS)} of ${count(whole.length)} characters shown. `);
-  const more = h("button", { type: "button", onclick: () => {
+  const showAll = () => {
     body.textContent = visible(whole);
-    body.tabIndex = 0;
     body.focus({ preventScroll: true });
     note.remove();
-  } }, "Show all");
-  note.append(more);
+  };
+  const note = h("p", { class: "cut" }, `Cut here: ${count(MAX_CHARS)} of ${count(whole.length)} characters shown. `,
+    h("button", { type: "button", onclick: showAll }, "Show all"));
   return [body, note];
 }

@@ -23,7 +23,7 @@ function turn(told, cited) {
   return h("li", { class: told.speaker === "agent" ? "agent" : "persona" },
     h("div", { class: "turn" },
       h("p", { class: "speaker" }, told.speaker, " ", h("small", {}, `turn ${told.index}`)),
-      block(told.text),
+      block(told.text, `Turn ${told.index}`),
       told.truncated && h("p", { class: "cut" }, "Longer than what is stored; the rest was not kept.")),
     cited.length > 0 && h("div", { class: "cites", role: "group", "aria-label": `Evidence in turn ${told.index}` }, cited.map(evidence)));
 }
@@ -37,8 +37,8 @@ function content(battle) {
       fact("Battle", h("span", { class: "mono" }, battle.id)), fact("Ended", !running && ending(battle)),
       fact("Agent", battle.version), fact("Cost", usd(battle.cost)),
       fact("In character", battle.fidelity !== null && `${Math.round(battle.fidelity * 100)}%`)),
-    battle.error && h("div", { class: "field error" }, h("p", { class: "label" }, "Error"), block(battle.error)),
-    battle.rationale && h("div", { class: "field" }, h("p", { class: "label" }, "The referee"), block(battle.rationale)),
+    battle.error && h("div", { class: "field error" }, h("p", { class: "label" }, "Error"), block(battle.error, "Error")),
+    battle.rationale && h("div", { class: "field" }, h("p", { class: "label" }, "The referee"), block(battle.rationale, "The referee")),
     battle.turns.length
       ? h("ol", { class: "turns" }, battle.turns.map((told) => turn(told, battle.subScores.filter((sub) => sub.turn === told.index))))
       : h("p", { class: "empty" }, running ? "Nothing was said yet; it appears here as it is." : "No turn was spoken."),

@@ -19,7 +19,7 @@ const order = ["pending_review", "reviewed", "promoted", "rejected"];
 
 async function decide(found, state, label) {
   const explain = {
-    promoted: "The tactic goes into the prompts of a new checkpoint. That cannot be taken back here; a rollback can.",
+    promoted: "The tactic is tried against other personas. When it holds up there, it goes into the prompts of a new checkpoint.",
     rejected: "It stays on this list as rejected and can be looked at again.",
   }[state];
   const send = (reason) => post(path`/api/breakthroughs/${found.id}/state`, { state, reason });
@@ -27,8 +27,12 @@ async function decide(found, state, label) {
     ? await ask({ title: `${label}: ${glance(found.title, 80)}`, explain, action: label, tone: state === "rejected" ? "danger" : "", needReason: false, send })
     : await send("").then(() => true);
   if (!done) return;
-  announce(`${glance(found.title, 80)} is now ${words(state)}.`);
+  announce(`${label}: ${glance(found.title, 80)}. Done.`);
   refresh("breakthroughs", "summary", "checkpoints");
+}
+
+function refuse(button, error) {
+  button.closest(".actions").append(h("p", { class: "refused", role: "alert" }, error.message));
 }
 
 function item(found) {
@@ -43,11 +47,13 @@ function item(found) {
       found.confirmed !== null && (found.confirmed ? ", confirmed by re-runs" : ", not confirmed by re-runs"),
       found.seen > 1 && `, seen in ${found.seen} battles`,
       found.at && [", ", h("time", { datetime: found.at, "data-ago": "" }, ago(found.at))]),
+    found.trial && h("p", { class: "aside", dir: "auto" }, "Last trial: ", glance(found.trial, 400)),
+    found.review && h("p", { class: "aside", dir: "auto" }, "Reviewed: ", glance(found.review, 400)),
     h("div", { class: "actions" },
       actions.map(([state, label]) => h("button", {
         type: "button", class: state === "promoted" ? "main" : "", "data-key": `${found.id}-${state}`,
         "aria-label": `${label}: ${glance(found.title, 80)}`,
-        onclick: () => decide(found, state, label).catch((error) => announce(error.message)),
+        onclick: (event) => decide(found, state, label).catch((error) => refuse(event.target, error)),
       }, label)),
       found.battle && h("button", { type: "button", class: "quiet", "data-key": `${found.id}-read`, "aria-haspopup": "dialog", onclick: () => openTranscript(found.battle) }, "Read the battle")));
 }

@@ -3,7 +3,7 @@ import { empty, h, s, swap } from "../dom.js";
 import { between, count, NONE, percent, plural, points, usd } from "../format.js";
 
 const card = (id, title, ...children) =>
-  h("section", { class: "card", "aria-labelledby": `card-${id}` }, h("h2", { id: `card-${id}` }, title), children);
+  h("article", { class: "card", "aria-labelledby": `card-${id}` }, h("h2", { id: `card-${id}` }, title), children);
 
 const figure = (text, unit) =>
   h("p", { class: "figure" }, h("strong", {}, text), unit && h("span", { class: "unit" }, unit));

@@ -10,10 +10,14 @@ const chosen = { before: "", after: "" };
 const title = (c) => [`v${c.version}`, score(c.validation), c.best && "best", when(c.at)].filter(Boolean).join(" · ");
 
 function select(side, label, checkpoints) {
-  return h("label", {}, label, " ", h("select", { "data-key": `prompt-${side}`, onchange: (event) => {
+  const id = `prompt-${side}`;
+  const choose = (event) => {
     chosen[side] = event.target.value;
     compare();
-  } }, checkpoints.map((c) => h("option", { value: c.id, selected: c.id === chosen[side] }, title(c)))));
+  };
+  return h("div", {}, h("label", { for: id }, label),
+    h("select", { id, "data-key": id, onchange: choose },
+      checkpoints.map((c) => h("option", { value: c.id, selected: c.id === chosen[side] }, title(c)))));
 }
 
 const part = ({ op, text }) =>
@@ -49,7 +53,7 @@ function drawVersions(checkpoints, error) {
   // At first: from where the prompts began to the best there are.
   if (!there(chosen.before)) chosen.before = checkpoints.at(-1).id;
   if (!there(chosen.after)) chosen.after = (checkpoints.find((c) => c.best) ?? checkpoints[0]).id;
-  swap(box, h("div", { class: "choices" }, select("before", "From", checkpoints), select("after", "to", checkpoints)),
+  swap(box, h("div", { class: "choices" }, select("before", "From", checkpoints), select("after", "To", checkpoints)),
     checkpoints.length === 1 && h("p", { class: "aside" }, "There is one checkpoint so far; ", h("code", {}, "cornerman train SPEC"), " stores more."));
   compare();
 }
