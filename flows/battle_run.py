@@ -1,4 +1,4 @@
-"""One battle batch from its request to its figures; `flows.battle` says in which order."""
+"""One battle batch from its request to its jobs; `flows.battle` says what comes after."""
 
 from __future__ import annotations
 
@@ -8,58 +8,66 @@ from typing import Any
 from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.battles import Battle
 from cornerman.domain.candidates import Prompt
-from cornerman.domain.errors import ConflictError, KillSwitchActiveError, NotFoundError
+from cornerman.domain.errors import KillSwitchActiveError
 from cornerman.domain.personas import Persona
 from cornerman.domain.runs import Run
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.selection import persona_histories, select_personas
-from cornerman.domain.workflows import Workflow, parse_workflow, scenario_for
-from cornerman.personas import builtin_personas
-from cornerman.workflows import builtin_workflow, builtin_workflow_ids
+from cornerman.domain.selection import (
+    PersonaHistory,
+    named_personas,
+    persona_histories,
+    select_personas,
+)
+from cornerman.domain.workflows import Workflow, scenario_for
+from flows.battle_overlap import refuse_overlap
+from flows.battle_workflow import (
+    ensure_personas,
+    read_agent,
+    read_agent_version,
+    read_battle_workflow,
+)
 from flows.engine import Engine
-from storage import battles, checkpoints, kill_switch, personas, runs, workflows
+from storage import battles, kill_switch, personas, runs, workflows
 from tasks.battle_context import BattleContext, BattleJob
 
+# Who was met when, and how strong they are, is told well enough by the newest so many.
+RECENT_BATTLES = 2_000
 _IDS = uuid.UUID("2c9d0a52-8a3f-5be1-b6a5-70c3a9f4b1ce")
 
 
 class BattleRun:
-    """The parts of one batch."""
+    """The parts of one batch.
 
-    def __init__(self, context: BattleContext, run: Run, jobs: list[BattleJob]) -> None:
+    Args:
+        jobs: Battles that have not ended; None when the batch ended earlier.
+    """
+
+    def __init__(self, context: BattleContext, run: Run, jobs: list[BattleJob] | None) -> None:
         self.context = context
         self.run = run
+        self.jobs = jobs or []
+        self.ended = jobs is None
+
+
+class _Stored:
+    """What was found or made in the database for a batch."""
+
+    def __init__(
+        self, run: Run, jobs: list[BattleJob] | None, prompt: Prompt, version: str
+    ) -> None:
+        self.run = run
         self.jobs = jobs
+        self.prompt = prompt
+        self.version = version
 
 
-def read_battle_workflow(session: Any, workflow_id: str) -> Workflow:
-    """How the workflow's battles are held: a built-in one, or what was stored for it.
-
-    Raises:
-        NotFoundError: Nothing is known of such a workflow's battles.
-    """
-    if workflow_id in builtin_workflow_ids():
-        return builtin_workflow(workflow_id)
-    config = workflows.read_workflow(session, workflow_id) or {}
-    if "battle" not in config:
-        raise NotFoundError(
-            f"workflow_id: {workflow_id!r} has no rubric and scenarios for battles; built-in are "
-            f"{', '.join(builtin_workflow_ids())}.",
-            field="workflow_id",
-            hint="Import its personas first: cornerman personas import FILE --workflow "
-            f"{workflow_id}",
-        )
-    return parse_workflow(config["battle"], name=workflow_id)
-
-
-def ensure_personas(session: Any, workflow_id: str) -> None:
-    """Give a built-in workflow its own personas, the first time that it is used."""
-    if personas.count_personas(session, workflow_id) == 0:
-        personas.create_personas(session, builtin_personas(workflow_id))
-
-
-async def prepare_batch(engine: Engine, parameters: BattleParameters, batch_id: str) -> BattleRun:
+async def prepare_batch(
+    engine: Engine, parameters: BattleParameters, batch_id: str, started: float
+) -> BattleRun:
     """Check what can be checked before money is spent; store the batch and its battles.
+
+    Args:
+        started: When the batch began, by `time.monotonic()`.
 
     Raises:
         KillSwitchActiveError: The kill-switch is on.
@@ -71,43 +79,25 @@ async def prepare_batch(engine: Engine, parameters: BattleParameters, batch_id: 
     workflow = await engine.db.read(read_battle_workflow, parameters.workflow_id)
     for role in ("agent", "persona", "referee", "scout"):
         engine.endpoint.prices.require(engine.settings.model_for(role))
-    prompt, version = await engine.db.read(_agent_of, workflow)
-    run, held = await engine.db.write(
-        _create, workflow, parameters, batch_id, size, version, engine.simulated
+    stored = await engine.db.write(
+        _create, workflow, parameters, batch_id, size, simulated=engine.simulated
     )
+    if stored.prompt.model is not None:
+        engine.endpoint.prices.require(stored.prompt.model)
     context = BattleContext(
-        batch_id=run.id,
+        batch_id=stored.run.id,
         request=parameters,
         workflow=workflow,
-        prompt=prompt,
-        agent_version=version,
+        prompt=stored.prompt,
+        agent_version=stored.version,
         settings=engine.settings,
         db=engine.db,
         llm=engine.llm(),
         meter=engine.meter,
         simulated=engine.simulated,
+        started=started,
     )
-    return BattleRun(context, run, held)
-
-
-def _agent_of(session: Any, workflow: Workflow) -> tuple[Prompt, str]:
-    """The prompt that plays, and the name of its version: the best checkpoint's, else the seed."""
-    best = checkpoints.read_best_checkpoint(session, workflow.id)
-    if best is None or workflow.agent_prompt not in best.prompts:
-        return workflow.prompts[workflow.agent_prompt], "seed"
-    return best.prompts[workflow.agent_prompt], f"v{best.config_version}"
-
-
-def _refuse_overlap(session: Any, batch_id: str) -> None:
-    for other in runs.read_runs(session, kind="battle", active=True):
-        if other.id == batch_id:
-            continue
-        if other.status == "pending" or runs.is_alive(other):
-            raise ConflictError(
-                f"A batch is running already: {other.id}.",
-                existing_id=other.id,
-                hint=f"Wait for it, or end it with: cornerman runs cancel {other.id}",
-            )
+    return BattleRun(context, stored.run, stored.jobs)
 
 
 def _create(
@@ -116,15 +106,19 @@ def _create(
     parameters: BattleParameters,
     batch_id: str,
     size: int,
-    version: str,
+    *,
     simulated: bool,
-) -> tuple[Run, list[BattleJob]]:
+) -> _Stored:
+    prompt, version = read_agent(session, workflow)
+    existing = runs.read_run(session, batch_id)
+    if existing is None and parameters.batch_key is not None:
+        existing = runs.read_run_by_key(session, "battle", parameters.batch_key)
+    if existing is not None and existing.finished and existing.result is not None:
+        return _Stored(existing, None, prompt, version)  # the same key gives the same batch
     switch = kill_switch.read_kill_switch(session)
     if switch.active:
         raise KillSwitchActiveError(switch.reason)
-    existing = runs.read_run(session, batch_id)
-    if existing is None or not existing.finished:
-        _refuse_overlap(session, batch_id)
+    refuse_overlap(session, None if existing is None else existing.id)
     workflows.create_workflow(session, workflow.id)
     ensure_personas(session, workflow.id)
     run = runs.create_run(
@@ -137,64 +131,89 @@ def _create(
         simulated=simulated,
         idempotency_key=parameters.batch_key,
     )
-    jobs = _stored_jobs(session, run)
-    if not jobs:
-        jobs = _choose(session, workflow, parameters, run.id, size)
-        for job in jobs:
-            battle = _new_battle(workflow, run.id, job, version, simulated=simulated)
-            battles.create_battle(session, battle, job.persona, job.scenario)
-    return run, jobs
+    held = battles.read_battles(session, batch_id=run.id)
+    if held:
+        # The version that it was begun with plays on, so that its battles can be compared.
+        version = held[0].agent_version
+        prompt = read_agent_version(session, workflow, version)
+        return _Stored(run, _unfinished_jobs(session, held), prompt, version)
+    jobs = _choose(session, workflow, parameters, run, size)
+    for job in jobs:
+        battle = new_battle(job, run.id, workflow.id, version, simulated=simulated)
+        battles.create_battle(session, battle, job.persona, job.scenario)
+    runs.update_run_metrics(session, run.id, {"battles_total": len(jobs), "battles_done": 0})
+    return _Stored(run, jobs, prompt, version)
 
 
-def _stored_jobs(session: Any, run: Run) -> list[BattleJob]:
+def _unfinished_jobs(session: Any, held: list[Battle]) -> list[BattleJob]:
     jobs = list[BattleJob]()
-    for battle in battles.read_battles(session, batch_id=run.id):
+    for battle in held:
         setting = battles.read_setting(session, battle.id)
-        if setting is not None and battle.confirms is None:
+        ended = battle.status in ("scored", "unscored", "failed")
+        if setting is not None and battle.confirms is None and not ended:
             jobs.append(BattleJob(battle.id, *setting, battle.position, battle.seed))
     return jobs
 
 
 def _choose(
-    session: Any, workflow: Workflow, parameters: BattleParameters, batch_id: str, size: int
+    session: Any, workflow: Workflow, parameters: BattleParameters, run: Run, size: int
 ) -> list[BattleJob]:
     known = personas.read_personas(session, workflow.id)
     if parameters.persona_ids is not None:
-        wanted = set(parameters.persona_ids)
-        known = [persona for persona in known if persona.id in wanted]
-    history = persona_histories(battles.read_battles(session, workflow_id=workflow.id))
-    selection = select_personas(known, history, parameters.policy, size)
-    runs.update_run_metrics(
-        session, batch_id, {"policy": selection.policy, "reasons": selection.reasons}
+        known = named_personas(known, parameters.persona_ids)
+    recent = battles.read_battles(
+        session, workflow_id=workflow.id, simulated=run.simulated, limit=RECENT_BATTLES
     )
+    history = persona_histories(battle for battle in recent if battle.confirms is None)
+    selection = select_personas(known, history, parameters.policy, size)
+    chosen = {"policy": selection.policy, "reasons": selection.reasons}
+    runs.update_run_metrics(session, run.id, chosen)
     by_id = {persona.id: persona for persona in known}
     return [
-        _job(workflow, by_id[persona_id], parameters.seed, batch_id, position)
+        _job(
+            workflow,
+            by_id[persona_id],
+            history.get(persona_id, PersonaHistory(persona_id)),
+            parameters.seed,
+            run.id,
+            position,
+        )
         for position, persona_id in enumerate(selection.persona_ids)
     ]
 
 
 def _job(
-    workflow: Workflow, persona: Persona, seed: int, batch_id: str, position: int
+    workflow: Workflow,
+    persona: Persona,
+    history: PersonaHistory,
+    seed: int,
+    batch_id: str,
+    position: int,
 ) -> BattleJob:
-    own = derived_seed(seed, "battle", persona.id)
+    # How often they met is part of it, or every scheduled batch would repeat the one before.
+    own = derived_seed(seed, "battle", persona.id, history.battles)
     scenario = scenario_for(workflow, persona, own)
-    return BattleJob(
-        str(uuid.uuid5(_IDS, f"{batch_id}/{persona.id}")), persona, scenario, position, own
-    )
+    return BattleJob(battle_id(batch_id, persona.id), persona, scenario, position, own)
 
 
-def _new_battle(
-    workflow: Workflow, batch_id: str, job: BattleJob, version: str, *, simulated: bool
+def battle_id(batch_id: str, *parts: object) -> str:
+    """The id of a battle, the same whenever its batch is started again."""
+    return str(uuid.uuid5(_IDS, "/".join(map(str, (batch_id, *parts)))))
+
+
+def new_battle(
+    job: BattleJob, batch_id: str, workflow_id: str, version: str, *, simulated: bool
 ) -> Battle:
+    """The row of a battle that is to be held."""
     return Battle(
         id=job.battle_id,
         batch_id=batch_id,
-        workflow_id=workflow.id,
+        workflow_id=workflow_id,
         persona_id=job.persona.id,
         scenario_id=job.scenario.id,
         position=job.position,
         seed=job.seed,
         agent_version=version,
+        confirms=job.confirms,
         simulated=simulated,
     )

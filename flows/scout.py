@@ -6,17 +6,40 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
-from cornerman.domain.errors import StopError
+from cornerman.domain.errors import BudgetExceededError, CornermanError, StopError
 from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
+from cornerman.domain.runs import RunStatus
 from cornerman.domain.scout_request import ScoutParameters
-from flows.battle_end import tell_breakthrough
+from flows.battle_tell import breakthrough_fact, budget_fact
 from flows.embedded import ServedFlow
 from flows.engine import Engine, open_engine
 from flows.session import run_session
-from storage import battles, runs, workflows
+from storage import battles, ledger, runs, workflows
+from tasks.budget_stop import trip_kill_switch
+from tasks.notify import Fact, notify_all
 from tasks.scout import ScoutContext, scout_battle
 from tasks.training_context import day_budget_name
+
+_STATUS: dict[str, RunStatus] = {"cancelled": "cancelled"}
+
+
+class _Scan:
+    """What a scan has done so far; a scan that is stopped has done that much."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.processed = 0
+        self.found = list[str]()
+        self.facts = list[Fact]()
+
+    def result(self, stopped_by: str | None) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "processed": self.processed,
+            "breakthroughs": self.found,
+            "stopped_by": stopped_by,
+        }
 
 
 async def _scout(parameters: ScoutParameters) -> dict[str, Any]:
@@ -28,50 +51,56 @@ async def _scout(parameters: ScoutParameters) -> dict[str, Any]:
     async with open_engine() as engine:
         flow_run_id = str(flow_run.id)
         run_id = parameters.run_id or f"scout-{flow_run_id.replace('-', '')[:12]}"
-        await engine.db.write(_create, run_id, parameters, engine.simulated)
+        run = await engine.db.write(_create, run_id, parameters, engine.simulated)
+        if run.finished and run.result is not None:
+            return run.result
+        scan, stop = _Scan(run_id), None
         async with run_session(engine.db, run_id, flow_run_id=flow_run_id) as session:
             try:
-                result = await session.guard(_scan(engine, parameters, run_id))
-            except StopError as stop:
-                result = _result(run_id, 0, [], stop.stopped_by)
+                await session.guard(_look(engine, parameters, scan))
+            except StopError as stopped:
+                stop = stopped
             except Exception as error:
-                facts = {"type": type(error).__name__, "message": str(error)}
-                await engine.db.write(runs.finish_run, run_id, status="failed", error=facts)
+                await engine.db.write(_fail, run_id, error)
                 raise
-            stopped_by = result["stopped_by"]
-            status = "completed" if stopped_by is None else "stopped"
-            await engine.db.write(
-                runs.finish_run, run_id, status=status, stopped_by=stopped_by, result=result
-            )
-            return result
+            return await _end(engine, scan, stop)
 
 
-async def _scan(engine: Engine, parameters: ScoutParameters, run_id: str) -> dict[str, Any]:
-    processed, found, stopped_by = 0, list[str](), None
+async def _look(engine: Engine, parameters: ScoutParameters, scan: _Scan) -> None:
     async with engine.llm() as llm:
-        scouting = ScoutContext(engine.db, llm, engine.settings, _scope(engine, run_id), run_id)
-        for battle in await engine.db.read(battles.read_unscouted_battles, limit=parameters.limit):
-            try:
-                breakthrough = await scout_battle(scouting, battle.id)
-            except StopError as stop:
-                stopped_by = stop.stopped_by
-                break
-            processed += 1
-            if breakthrough is not None:
-                found.append(breakthrough.id)
-                await tell_breakthrough(engine.db, engine.settings, breakthrough)
-    return _result(run_id, processed, found, stopped_by)
+        scope = _scope(engine, scan.run_id)
+        scouting = ScoutContext(engine.db, llm, engine.settings, scope, scan.run_id)
+        for battle_id in await engine.db.read(battles.read_unscouted_ids, limit=parameters.limit):
+            look = await scout_battle(scouting, battle_id)
+            scan.processed += look.processed
+            if look.found is not None:
+                scan.found.append(look.found.id)
+                scan.facts.append(breakthrough_fact(look.found))
 
 
-def _result(
-    run_id: str, processed: int, found: list[str], stopped_by: str | None
-) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "processed": processed,
-        "breakthroughs": found,
-        "stopped_by": stopped_by,
-    }
+async def _end(engine: Engine, scan: _Scan, stop: StopError | None) -> dict[str, Any]:
+    if isinstance(stop, BudgetExceededError):
+        scope = _scope(engine, scan.run_id)
+        await engine.db.write(trip_kill_switch, scan.run_id, scope, stop)
+        scan.facts.append(budget_fact(scan.run_id, stop, simulated=engine.simulated))
+    stopped_by = None if stop is None else stop.stopped_by
+    result = scan.result(stopped_by)
+    await engine.db.write(_finish, result, stopped_by)
+    await notify_all(engine.db, engine.settings, scan.facts)
+    return result
+
+
+def _finish(session: Any, result: dict[str, Any], stopped_by: str | None) -> None:
+    ledger.settle_run_calls(session, result["run_id"])
+    status = "completed" if stopped_by is None else _STATUS.get(stopped_by, "stopped")
+    runs.finish_run(session, result["run_id"], status=status, stopped_by=stopped_by, result=result)
+
+
+def _fail(session: Any, run_id: str, error: Exception) -> None:
+    ledger.settle_run_calls(session, run_id)
+    hint = error.hint if isinstance(error, CornermanError) else ""
+    facts = {"type": type(error).__name__, "message": str(error), "hint": hint}
+    runs.finish_run(session, run_id, status="failed", stopped_by="error", error=facts)
 
 
 def _scope(engine: Engine, run_id: str) -> CallScope:
@@ -80,9 +109,10 @@ def _scope(engine: Engine, run_id: str) -> CallScope:
     return CallScope(run_id, "scout", {day: limit}, engine.simulated)
 
 
-def _create(session: Any, run_id: str, parameters: ScoutParameters, simulated: bool) -> None:
+def _create(session: Any, run_id: str, parameters: ScoutParameters, simulated: bool) -> Any:
+    # Scouts look at every workflow's battles; their rows need one to stand under.
     workflows.create_workflow(session, "negotiation")
-    runs.create_run(
+    return runs.create_run(
         session,
         run_id=run_id,
         kind="scout",

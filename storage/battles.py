@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.battles import Battle, Turn
@@ -14,6 +14,7 @@ from storage.clock import now
 from storage.rows import as_dict
 from storage.tables import battles as table
 from storage.tables import turns
+from storage.types import Flag
 
 _FINISHED = ("scored", "unscored", "failed", "cancelled")
 
@@ -103,11 +104,18 @@ def read_battles(
     *,
     batch_id: str | None = None,
     workflow_id: str | None = None,
+    simulated: bool | None = None,
     limit: int | None = None,
     with_turns: bool = False,
 ) -> list[Battle]:
-    """Battles in the order in which they were made; with `limit`, the newest so many."""
+    """Battles in the order in which they were made; with `limit`, the newest so many.
+
+    Args:
+        simulated: Only battles of the rehearsal endpoint, or only real ones.
+    """
     query = select(table)
+    if simulated is not None:
+        query = query.where(table.c.simulated == literal(simulated, Flag()))
     if batch_id is not None:
         query = query.where(table.c.batch_id == batch_id)
     if workflow_id is not None:
@@ -117,15 +125,40 @@ def read_battles(
     return [_record(row, read_turns(session, row.id) if with_turns else ()) for row in rows]
 
 
-def read_unscouted_battles(session: Session, *, limit: int = 200) -> list[Battle]:
-    """Scored battles that no scout has looked at yet, oldest first, with their turns."""
+def read_earlier_scores(session: Session, battle: Battle, *, limit: int = 100) -> list[float]:
+    """The agent's rated scores in earlier battles with the same persona, oldest first.
+
+    Simulated battles are compared with simulated ones, and re-runs that only confirm are no
+    history of their own.
+    """
+    made = select(table.c.created_at).where(table.c.id == battle.id).scalar_subquery()
     query = (
         select(table)
-        .where(table.c.status == "scored", table.c.scouted_at.is_(None))
-        .order_by(table.c.created_at, table.c.ordinal)
+        .where(table.c.workflow_id == battle.workflow_id, table.c.persona_id == battle.persona_id)
+        .where(table.c.simulated == literal(battle.simulated, Flag()), table.c.created_at < made)
+        .order_by(table.c.created_at.desc())
         .limit(limit)
     )
-    return [_record(row, read_turns(session, row.id)) for row in session.execute(query)]
+    earlier = [_record(row) for row in reversed(list(session.execute(query)))]
+    rated = (b.score for b in earlier if b.rated and b.confirms is None)
+    return [score for score in rated if score is not None]
+
+
+def read_unscouted_ids(
+    session: Session, *, batch_id: str | None = None, limit: int = 200
+) -> list[str]:
+    """Scored battles that no scout has looked at yet, oldest first."""
+    query = select(table.c.id).where(table.c.status == "scored", table.c.scouted_at.is_(None))
+    if batch_id is not None:
+        query = query.where(table.c.batch_id == batch_id)
+    query = query.order_by(table.c.created_at, table.c.ordinal).limit(limit)
+    return list(session.execute(query).scalars())
+
+
+def is_scouted(session: Session, battle_id: str) -> bool:
+    """Whether a scout has looked at the battle."""
+    query = select(table.c.scouted_at).where(table.c.id == battle_id)
+    return session.execute(query).scalar_one_or_none() is not None
 
 
 def update_scouted(session: Session, battle_id: str) -> bool:

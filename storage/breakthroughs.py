@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from cornerman.domain.breakthroughs import Breakthrough
+from cornerman.domain.breakthroughs import Breakthrough, BreakthroughStatus
+from cornerman.domain.errors import BadInputError, NotFoundError
 from storage.clock import now
 from storage.tables import breakthroughs as table
 
@@ -42,6 +43,42 @@ def update_breakthrough(session: Session, breakthrough: Breakthrough) -> None:
             updated_at=now(),
         )
     )
+
+
+def review_breakthrough(
+    session: Session,
+    breakthrough_id: str,
+    to: BreakthroughStatus,
+    *,
+    by: str,
+    reason: str = "",
+    checkpoint_id: str | None = None,
+) -> Breakthrough:
+    """Change a breakthrough's state and keep who did, when and why.
+
+    Args:
+        checkpoint_id: What it was promoted to; needed for `promoted` alone.
+
+    Raises:
+        NotFoundError: There is none of that id.
+        BadInputError: The state may not follow the present one, or it would be promoted by hand.
+    """
+    found = read_breakthrough(session, breakthrough_id)
+    if found is None:
+        raise NotFoundError(
+            f"There is no breakthrough {breakthrough_id!r}.", field="breakthrough_id"
+        )
+    if to == "promoted" and checkpoint_id is None:
+        raise BadInputError(
+            "status: a breakthrough is promoted by its trial on other personas, not by hand.",
+            field="status",
+            hint="Run the flow promote-breakthrough on it.",
+        )
+    moved = found.moved(to, by=by, reason=reason, at=now())
+    if checkpoint_id is not None:
+        moved = moved.model_copy(update={"checkpoint_id": checkpoint_id})
+    update_breakthrough(session, moved)
+    return moved
 
 
 def read_breakthrough(session: Session, breakthrough_id: str) -> Breakthrough | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage.clock import now
@@ -14,6 +14,8 @@ from storage.tables import notifications as table
 
 # Longer than a message with all its retries takes.
 _TELLING_SECONDS = 60
+# Each telling has retries of its own; after so many the address is wrong, not busy.
+_MOST_TELLINGS = 3
 
 
 def create_notification(session: Session, key: str, kind: str, payload: dict[str, Any]) -> bool:
@@ -50,6 +52,19 @@ def update_notification(session: Session, key: str, *, sent: bool, error: str | 
             sent_at=now() if sent else None,
         )
     )
+
+
+def read_untold(session: Session, *, limit: int = 5) -> list[dict[str, Any]]:
+    """Messages that failed up to three times, or whose teller died; oldest first."""
+    stale = now() - timedelta(seconds=_TELLING_SECONDS)
+    dead = (table.c.status == "pending") & (table.c.created_at < stale)
+    query = (
+        select(table)
+        .where(or_(table.c.status == "failed", dead), table.c.attempts < _MOST_TELLINGS)
+        .order_by(table.c.created_at)
+        .limit(limit)
+    )
+    return [as_dict(row) for row in session.execute(query)]
 
 
 def read_notifications(session: Session, *, status: str | None = None) -> list[dict[str, Any]]:

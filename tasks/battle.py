@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from cornerman.clients.chat_json import chat_json
-from cornerman.clients.llm import ChatRequest
-from cornerman.domain.battles import Battle, Speaker, Turn
-from cornerman.domain.conversation import (
-    agent_messages,
-    end_reason,
-    make_turn,
-    next_speaker,
-    persona_messages,
-)
-from cornerman.domain.errors import LLMError, StopError
+from cornerman.domain.battles import Battle, Speaker, Turn, batch_metrics
+from cornerman.domain.conversation import end_reason, make_turn, next_speaker
+from cornerman.domain.errors import BudgetExceededError, LLMError, StopError
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.negotiation import agreed_price, negotiation_outcome
-from cornerman.domain.referee import (
-    Verdict,
-    combine,
-    parse_verdict,
-    referee_messages,
-    verdict_response_format,
-)
 from cornerman.domain.runs import NewEvent
-from storage import battles, events, ledger
+from storage import battles, events, ledger, runs
+from tasks.battle_calls import Stage, judged
 from tasks.battle_context import BattleContext, BattleJob
+from tasks.budget_stop import trip_kill_switch
 
-PERSONA_TEMPERATURE = 0.8
-REFEREE_MAX_TOKENS = 1_200
-TURN_TIMEOUT_SECONDS = 30.0
-REFEREE_TIMEOUT_SECONDS = 45.0
+log = logging.getLogger(__name__)
+
+_ENDED = ("scored", "unscored", "failed")
 
 
 @task(name="battle", tags=["battle"], cache_policy=NO_CACHE, persist_result=False)
 async def run_battle(context: BattleContext, job: BattleJob) -> Battle:
     """Hold one battle to its end and have it judged; go on where a killed process left it.
 
-    A model that cannot be reached makes the battle `failed`, with its error; that is a result.
+    A battle that cannot be held is `failed`, with its error; that is a result, not an end of
+    the batch.
 
     Raises:
         StopError: The batch must start no more work.
@@ -50,67 +37,61 @@ async def run_battle(context: BattleContext, job: BattleJob) -> Battle:
     context.check()
     stored = await context.db.read(battles.read_battle, job.battle_id)
     assert stored is not None, "battles are stored before they are held"
-    if stored.status in ("scored", "unscored", "failed"):
+    if stored.status in _ENDED:
         return stored
     battle = stored.model_copy(
-        update={"status": "running", "started_at": stored.started_at or datetime.now(UTC)}
+        update={
+            "status": "running",
+            "error": None,
+            "started_at": stored.started_at or datetime.now(UTC),
+        }
     )
     await context.db.write(_begin, context.batch_id, battle)
     try:
-        turns = await _converse(context, job, list(stored.turns))
-        ended = end_reason(turns, job.scenario, _limits(context))
-        battle = battle.model_copy(update={"turns": tuple(turns), "ended_by": ended})
-        battle = await _judge(context, job, battle)
+        battle = await _hold(context, job, battle)
     except StopError as stop:
         context.stop(stop)
+        # A re-run that only confirms may be done without.
+        if isinstance(stop, BudgetExceededError) and job.confirms is None:
+            scope = context.scope(job.subject)
+            await context.db.write(trip_kill_switch, context.batch_id, scope, stop)
         raise
     except LLMError as error:
-        failed = {"status": "failed", "error": f"{error.kind}: {error.message}"}
-        battle = battle.model_copy(update=failed)
-    return await finish_battle(context, battle)
+        battle = _failed(battle, f"{error.kind}: {error.message}")
+    except Exception as error:
+        log.exception("Battle %s failed", job.battle_id)
+        battle = _failed(battle, f"{type(error).__name__}: {error}")
+    return await context.db.write(end_battle, context.batch_id, battle)
 
 
-def _limits(context: BattleContext) -> Any:
-    limits = context.workflow.limits
-    return limits.model_copy(update={"turn_limit": context.request.turn_limit})
+def _failed(battle: Battle, error: str) -> Battle:
+    return battle.model_copy(update={"status": "failed", "error": error})
 
 
-async def _converse(context: BattleContext, job: BattleJob, turns: list[Turn]) -> list[Turn]:
-    limits = _limits(context)
-    while end_reason(turns, job.scenario, limits) is None:
-        context.check()
-        speaker = next_speaker(turns, context.workflow.first_speaker)
-        turn = await _speak(context, job, turns, speaker)
-        await context.db.write(_store_turn, context.batch_id, job, turn)
-        turns.append(turn)
-    return turns
-
-
-async def _speak(
-    context: BattleContext, job: BattleJob, turns: list[Turn], speaker: Speaker
-) -> Turn:
-    limits, settings = context.workflow.limits, context.settings
-    seed = context.seed(job.seed, job.persona.id, len(turns))
-    if speaker == "agent":
-        prompt = context.prompt
-        messages = agent_messages(prompt.text, job.scenario, turns, limits.prompt_chars)
-        extra = dict(prompt.model_kwargs)
-        model, temperature = prompt.model or settings.model_for("agent"), 0.0
-    else:
-        messages = persona_messages(job.persona, job.scenario, turns, limits.prompt_chars)
-        extra, model, temperature = {}, settings.model_for("persona"), PERSONA_TEMPERATURE
-    request = ChatRequest(
-        role=speaker,
-        model=model,
-        messages=tuple(dict(message) for message in messages),
-        max_tokens=limits.turn_max_tokens,
-        temperature=temperature,
-        seed=seed if temperature or extra.get("temperature") else None,
-        extra=extra,
-        timeout_seconds=TURN_TIMEOUT_SECONDS,
+async def _hold(context: BattleContext, job: BattleJob, battle: Battle) -> Battle:
+    stage = Stage(
+        settings=context.settings,
+        workflow=context.workflow,
+        limits=context.limits,
+        prompt=context.prompt,
+        persona=job.persona,
+        scenario=job.scenario,
+        seed=job.seed,
     )
-    answer = await context.llm.chat(context.scope(job.subject), request)
-    return make_turn(
+    turns = list(battle.turns)
+    while (ended := end_reason(turns, job.scenario, context.limits)) is None:
+        context.check()
+        turns.append(await _speak(context, job, stage, turns))
+    context.check()
+    told = battle.model_copy(update={"turns": tuple(turns), "ended_by": ended})
+    second = context.request.second_referee and job.confirms is None
+    return await judged(context.llm, context.scope(job.subject), stage, told, second=second)
+
+
+async def _speak(context: BattleContext, job: BattleJob, stage: Stage, turns: list[Turn]) -> Turn:
+    speaker: Speaker = next_speaker(turns, context.workflow.first_speaker)
+    answer = await context.llm.chat(context.scope(job.subject), stage.next_request(turns))
+    turn = make_turn(
         len(turns),
         speaker,
         answer.text,
@@ -119,71 +100,14 @@ async def _speak(
         output_tokens=answer.output_tokens,
         latency_ms=answer.latency_ms,
     )
-
-
-async def _judge(context: BattleContext, job: BattleJob, battle: Battle) -> Battle:
-    verdict = await ask_referee(context, job, battle.turns, number=1)
-    spread = None
-    if verdict is not None and context.request.second_referee:
-        second = await ask_referee(context, job, battle.turns, number=2)
-        spread = None if second is None else abs(verdict.score - second.score)
-    targets = job.scenario.price_targets
-    outcome = None if targets is None else negotiation_outcome(targets, agreed_price(battle.turns))
-    judged = combine(verdict, outcome)
-    return battle.model_copy(
-        update={**dict(judged), "referee_spread": spread, "error": _unscored_why(judged.status)}
-    )
-
-
-def _unscored_why(status: str) -> str | None:
-    if status == "scored":
-        return None
-    return "The referee's answer could not be used, after one repair attempt."
-
-
-async def ask_referee(
-    context: BattleContext, job: BattleJob, turns: tuple[Turn, ...], *, number: int
-) -> Verdict | None:
-    """One referee's verdict; None when its answer cannot be used, after one repair.
-
-    Args:
-        number: The second referee sees the sides in the other order and another seed.
-    """
-    rubric = context.workflow.rubric
-    messages = referee_messages(
-        rubric,
-        job.scenario,
-        turns,
-        order_seed=context.seed(job.seed, "order", job.persona.id) + number - 1,
-        persona=job.persona,
-    )
-    request = ChatRequest(
-        role="referee",
-        model=context.settings.model_for("referee"),
-        messages=tuple(dict(message) for message in messages),
-        max_tokens=REFEREE_MAX_TOKENS,
-        temperature=0.0 if number == 1 else 0.5,
-        seed=None if number == 1 else context.seed(job.seed, "second", job.persona.id),
-        response_format=verdict_response_format(rubric),
-        timeout_seconds=REFEREE_TIMEOUT_SECONDS,
-    )
-
-    def read(text: str) -> Verdict:
-        try:
-            return parse_verdict(text, turns, rubric)
-        except LLMError as error:  # what is wrong, for the repair
-            raise ValueError(error.message) from error
-
-    return await chat_json(context.llm, context.scope(job.subject), request, read)
-
-
-async def finish_battle(context: BattleContext, battle: Battle) -> Battle:
-    """Store a battle's end with its cost and its event, in one transaction."""
-    return await context.db.write(_finish, context.batch_id, battle)
+    await context.db.write(_store_turn, context.batch_id, job, turn)
+    return turn
 
 
 def _event(name: str, batch_id: str, battle: Battle, **facts: Any) -> NewEvent:
     payload = {"batch_id": batch_id, "battle_id": battle.id, "persona_id": battle.persona_id}
+    if battle.confirms is not None:
+        payload["confirms"] = battle.confirms
     return NewEvent("battle_batch", name, payload | facts, f"{name}:{battle.id}")
 
 
@@ -203,18 +127,42 @@ def _store_turn(session: Any, batch_id: str, job: BattleJob, turn: Turn) -> None
     }
     key = f"battle_turn:{job.battle_id}/{turn.index}"
     events.create_event(session, batch_id, NewEvent("battle_batch", "battle_turn", payload, key))
+    cost = pico_to_usd(ledger.read_run_cost_pico(session, batch_id))
+    runs.update_run_metrics(session, batch_id, {"cost_usd": cost})
 
 
-def _finish(session: Any, batch_id: str, battle: Battle) -> Battle:
+def end_battle(session: Any, batch_id: str, battle: Battle) -> Battle:
+    """Store a battle's end with its cost, its event and the batch's figures, all or nothing."""
     cost = ledger.read_run_cost_pico(session, batch_id, f"battle:{battle.id}")
     ended = battle.model_copy(
         update={"cost_usd": pico_to_usd(cost), "completed_at": datetime.now(UTC)}
     )
     battles.update_battle(session, ended)
-    shown = ended.model_dump(mode="json", exclude={"turns"})
+    if ended.confirms is not None:
+        battles.update_scouted(session, ended.id)  # it confirms a breakthrough and is none
     name = "battle_scored" if ended.status in ("scored", "unscored") else "battle_failed"
+    shown = ended.model_dump(mode="json", exclude={"turns"})
     facts = {"scores": shown} if name == "battle_scored" else {"error": ended.error}
     events.create_event(
         session, batch_id, _event(name, batch_id, ended, status=ended.status, **facts)
     )
+    _update_figures(session, batch_id)
     return ended
+
+
+def _update_figures(session: Any, batch_id: str) -> None:
+    """What watchers see of a batch while it goes on."""
+    held = [b for b in battles.read_battles(session, batch_id=batch_id) if b.confirms is None]
+    figures = batch_metrics(held)
+    runs.update_run_metrics(
+        session,
+        batch_id,
+        {
+            "battles_total": len(held),
+            "battles_done": sum(b.status not in ("pending", "running") for b in held),
+            "battles_completed": figures.battles_completed,
+            "average_score": figures.average_score,
+            "errors": figures.errors,
+            "cost_usd": pico_to_usd(ledger.read_run_cost_pico(session, batch_id)),
+        },
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from cornerman.clients.llm import LLM
 from cornerman.domain.battle_request import BattleBatchRequest
 from cornerman.domain.candidates import Prompt
@@ -10,7 +13,7 @@ from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.workflows import Workflow
+from cornerman.domain.workflows import Limits, Workflow
 from cornerman.settings import Settings
 from storage.engine import Database
 from tasks.meter import DatabaseMeter
@@ -21,14 +24,20 @@ class BattleJob:
     """One battle to hold, or to go on with."""
 
     def __init__(
-        self, battle_id: str, persona: Persona, scenario: Scenario, position: int, seed: int
+        self,
+        battle_id: str,
+        persona: Persona,
+        scenario: Scenario,
+        position: int,
+        seed: int,
+        confirms: str | None = None,
     ) -> None:
         self.battle_id = battle_id
         self.persona = persona
         self.scenario = scenario
         self.position = position
         self.seed = seed
-        self.confirms: str | None = None
+        self.confirms = confirms
 
     @property
     def subject(self) -> str:
@@ -37,7 +46,12 @@ class BattleJob:
 
 
 class BattleContext:
-    """Shared by all tasks of one batch, in one process."""
+    """Shared by all tasks of one batch, in one process.
+
+    Args:
+        started: When the batch began in this process, by `time.monotonic()`; its time limit
+            counts from here.
+    """
 
     def __init__(
         self,
@@ -52,6 +66,7 @@ class BattleContext:
         llm: LLM,
         meter: DatabaseMeter,
         simulated: bool,
+        started: float,
     ) -> None:
         self.batch_id = batch_id
         self.request = request
@@ -63,7 +78,9 @@ class BattleContext:
         self.llm = llm
         self.meter = meter
         self.simulated = simulated
+        self.started = started
         self.stopping: StopError | None = None
+        self.stopped = asyncio.Event()
 
     @property
     def batch_budget_usd(self) -> float:
@@ -75,6 +92,16 @@ class BattleContext:
         asked = self.request.time_limit_ms
         limit = self.settings.max_training_execution_time_ms
         return (limit if asked is None else min(asked, limit)) / 1000
+
+    @property
+    def remaining_seconds(self) -> float:
+        """What is left of the batch's time; under 0 when it is over."""
+        return self.started + self.time_limit_seconds - time.monotonic()
+
+    @property
+    def limits(self) -> Limits:
+        """The workflow's limits, with the turn limit that the request asks for."""
+        return self.workflow.limits.model_copy(update={"turn_limit": self.request.turn_limit})
 
     def scope(self, subject: str) -> CallScope:
         """Budgets and rows for a call made now on behalf of `subject`."""
@@ -97,6 +124,7 @@ class BattleContext:
         """Start no more work; the first reason stands."""
         if self.stopping is None:
             self.stopping = reason
+            self.stopped.set()
 
     def kill_switch_turned_on(self, reason: str) -> None:
         self.stop(KillSwitchActiveError(reason))

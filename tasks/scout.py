@@ -16,19 +16,21 @@ from cornerman.domain.breakthroughs import (
     Tactic,
     find_duplicate,
     is_breakthrough,
+    observed_tactic,
     parse_tactic,
     scout_messages,
     tactic_response_format,
 )
 from cornerman.domain.errors import LLMError
 from cornerman.domain.ledger import CallScope
-from cornerman.domain.personas import Scenario
 from cornerman.domain.runs import NewEvent
 from cornerman.settings import Settings
-from storage import battles, breakthroughs, events
+from storage import battles, breakthroughs, events, leases
 from storage.engine import Database
 
 SCOUT_MAX_TOKENS = 500
+# Longer than a look with all its retries takes; whoever dies meanwhile holds nobody up for long.
+_LEASE_SECONDS = 180.0
 _IDS = uuid.UUID("b3f4c0b6-2a7e-5c5d-9a60-6f9a50b0e7d2")
 
 
@@ -45,42 +47,64 @@ class ScoutContext:
         self.run_id = run_id
 
 
+class Look:
+    """What came of looking at one battle.
+
+    Args:
+        processed: Whether it was looked at now; another scout may have it, or its model failed.
+        found: The breakthrough that it is, if it is a new one.
+    """
+
+    def __init__(self, *, processed: bool, found: Breakthrough | None = None) -> None:
+        self.processed = processed
+        self.found = found
+
+
 @task(name="scout-battle", cache_policy=NO_CACHE, persist_result=False)
-async def scout_battle(context: ScoutContext, battle_id: str) -> Breakthrough | None:
-    """Look at one battle; return the breakthrough that it is, if it is a new one.
+async def scout_battle(context: ScoutContext, battle_id: str) -> Look:
+    """Look at one battle, unless another scout has done so or is at it.
 
     Raises:
         StopError: No more money may be spent; the battle stays to be looked at.
     """
+    name, holder = f"scout:{battle_id}", f"{context.run_id}:{uuid.uuid4().hex[:8]}"
+    if not await context.db.write(_take, name, holder, battle_id):
+        return Look(processed=False)
+    try:
+        return await _look(context, battle_id)
+    finally:
+        await context.db.write(leases.delete_lease, name, holder)
+
+
+def _take(session: Any, name: str, holder: str, battle_id: str) -> bool:
+    if battles.is_scouted(session, battle_id):
+        return False
+    return leases.acquire_lease(session, name, holder, ttl_seconds=_LEASE_SECONDS) is None
+
+
+async def _look(context: ScoutContext, battle_id: str) -> Look:
     held = await context.db.read(battles.read_battle, battle_id)
     assert held is not None, "only stored battles are scouted"
-    earlier = await context.db.read(_earlier_scores, held)
-    reason = is_breakthrough(held.score if held.rated else None, earlier)
+    earlier = await context.db.read(battles.read_earlier_scores, held)
+    counts = held.rated and held.confirms is None
+    reason = is_breakthrough(held.score if counts else None, earlier)
     tactic = None
     if reason is not None:
         try:
-            tactic = await _extract(context, held, reason)
+            tactic = await _extract(context, held, reason) or observed_tactic(held)
         except LLMError:
-            return None  # not marked, so the next scout tries again
-    return await context.db.write(_keep, context.run_id, held, reason, tactic)
-
-
-def _earlier_scores(session: Any, battle: Battle) -> list[float]:
-    scores: list[float] = []
-    for other in battles.read_battles(session, workflow_id=battle.workflow_id):
-        if other.id == battle.id:
-            break
-        if other.persona_id == battle.persona_id and other.rated and other.score is not None:
-            scores.append(other.score)
-    return scores
+            return Look(processed=False)  # not marked, so the next scout tries again
+    found = await context.db.write(_keep, context.run_id, held, reason, tactic)
+    return Look(processed=True, found=found)
 
 
 async def _extract(context: ScoutContext, battle: Battle, reason: str) -> Tactic | None:
-    scenario = await context.db.read(_scenario, battle)
+    setting = await context.db.read(battles.read_setting, battle.id)
+    assert setting is not None, "every battle is stored with its setting"
     request = ChatRequest(
         role="scout",
         model=context.settings.model_for("scout"),
-        messages=tuple(dict(m) for m in scout_messages(scenario, battle.turns, reason)),
+        messages=tuple(dict(m) for m in scout_messages(setting[1], battle.turns, reason)),
         max_tokens=SCOUT_MAX_TOKENS,
         response_format=tactic_response_format(),
     )
@@ -94,19 +118,13 @@ async def _extract(context: ScoutContext, battle: Battle, reason: str) -> Tactic
     return await chat_json(context.llm, context.scope, request, read)
 
 
-def _scenario(session: Any, battle: Battle) -> Scenario:
-    stored = battles.read_setting(session, battle.id)
-    assert stored is not None, "every battle is stored with its setting"
-    return stored[1]
-
-
 def _keep(
     session: Any, run_id: str, battle: Battle, reason: str | None, tactic: Tactic | None
 ) -> Breakthrough | None:
     if not battles.update_scouted(session, battle.id) or reason is None or tactic is None:
         return None
     known = breakthroughs.read_breakthroughs(session, workflow_id=battle.workflow_id)
-    same = find_duplicate(tactic, known)
+    same = find_duplicate(tactic, (k for k in known if k.simulated == battle.simulated))
     if same is not None:
         merged = (*same.merged_battle_ids, battle.id)
         breakthroughs.update_breakthrough(
@@ -126,6 +144,7 @@ def _keep(
         simulated=battle.simulated,
     )
     breakthroughs.create_breakthrough(session, found)
+    # In the log of whoever found it; the batch that it is from may have ended long ago.
     event = NewEvent(
         "battle_batch", "breakthrough", found.model_dump(mode="json"), f"breakthrough:{found.id}"
     )

@@ -76,6 +76,7 @@ class Battle(Record):
         fidelity: How well the persona stayed in character, 0 to 1; None when not judged.
         spoiled: The persona broke character; such a battle is left out of means and ratings.
         confirms: The battle that this one re-runs with another seed, to confirm it.
+        judged_scores: What each referee that judged said, before a computed outcome took over.
         referee_spread: Distance of the two referees' scores, when a second one judged.
     """
 
@@ -93,6 +94,7 @@ class Battle(Record):
     ended_by: EndReason | None = None
     spoiled: bool = False
     fidelity: float | None = Field(default=None, ge=0, le=1)
+    judged_scores: tuple[float, ...] = ()
     referee_spread: float | None = None
     cost_usd: float = 0.0
     error: str | None = None

@@ -15,6 +15,8 @@ from pydantic import Field
 from cornerman.domain.battles import Record
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.tactics import Tactic as Tactic
+from cornerman.domain.tactics import carries_tactic as carries_tactic
+from cornerman.domain.tactics import observed_tactic as observed_tactic
 from cornerman.domain.tactics import parse_tactic as parse_tactic
 from cornerman.domain.tactics import same_tactic as same_tactic
 from cornerman.domain.tactics import scout_messages as scout_messages
@@ -31,12 +33,25 @@ _NEXT: dict[BreakthroughStatus, tuple[BreakthroughStatus, ...]] = {
 }
 
 
+class Review(Record):
+    """One change of a breakthrough's state."""
+
+    status: BreakthroughStatus
+    by: str
+    reason: str = ""
+    at: datetime
+
+
 class Breakthrough(Record):
     """A tactic with where it was seen and what was decided about it.
 
     Args:
         reason: Why the battle counted as one.
         confirmed: Whether re-runs with other seeds held up; None when there were none.
+        confirming_scores: What those re-runs scored.
+        reviews: Every change of state, oldest first.
+        checkpoint_id: The checkpoint that it was promoted to.
+        last_trial: How the last attempt to promote it went, in words.
         merged_battle_ids: Later battles that showed the same tactic.
     """
 
@@ -51,9 +66,23 @@ class Breakthrough(Record):
     tactic: Tactic
     status: BreakthroughStatus = "pending_review"
     confirmed: bool | None = None
+    confirming_scores: tuple[float, ...] = ()
     merged_battle_ids: tuple[str, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    checkpoint_id: str | None = None
+    last_trial: str | None = None
     simulated: bool = False
     created_at: datetime | None = None
+
+    def moved(self, to: BreakthroughStatus, *, by: str, reason: str, at: datetime) -> Breakthrough:
+        """The same breakthrough in another state, with who decided so, and why.
+
+        Raises:
+            BadInputError: The state does not follow the present one.
+        """
+        check_transition(self.status, to)
+        review = Review(status=to, by=by, reason=reason, at=at)
+        return self.model_copy(update={"status": to, "reviews": (*self.reviews, review)})
 
 
 def is_breakthrough(
@@ -85,6 +114,15 @@ def is_breakthrough(
             f"battles with this persona ({mean:.1f})"
         )
     return None
+
+
+def breakthrough_bar(
+    history: Sequence[float], threshold: float = 95, margin: float = 15, min_history: int = 3
+) -> float:
+    """The score from which a battle is a breakthrough; the arguments are `is_breakthrough`'s."""
+    if len(history) < max(min_history, 1):
+        return threshold
+    return min(threshold, max(fmean(history) + margin, max(history)))
 
 
 def is_confirmed(reruns: Sequence[float | None], threshold: float) -> bool | None:

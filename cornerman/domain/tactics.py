@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cornerman.domain.battles import Record, Turn
+from cornerman.domain.battles import Battle, Record, Turn
 from cornerman.domain.conversation import ChatMessage
 from cornerman.domain.errors import LLMError
 from cornerman.domain.personas import Scenario
@@ -129,6 +129,37 @@ def parse_tactic(text: str, turns: Sequence[Turn]) -> Tactic:
     return Tactic(
         title=answer.title, tactic=answer.tactic, defining_turn=turn, snippet=answer.snippet
     )
+
+
+def observed_tactic(battle: Battle) -> Tactic:
+    """What the referee saw, for a battle whose tactic no scout could name.
+
+    The best sub-score that is shown by one of the agent's turns; without one, its last turn.
+    """
+    own = {turn.index: turn for turn in battle.turns if turn.speaker == "agent"}
+    shown = [s for s in battle.sub_scores if s.evidence_ok and s.turn in own]
+    best = max(shown, key=lambda sub: sub.score, default=None)
+    if best is None or best.turn is None:
+        turn = max(own, default=0)
+        said = " ".join(own[turn].text.split())[:200] if own else ""
+        return _unnamed("the last word", turn, said)
+    return _unnamed(best.name, best.turn, best.evidence)
+
+
+def _unnamed(what: str, turn: int, said: str) -> Tactic:
+    # What was said is part of it, so that two of them are not taken for the same tactic.
+    return Tactic(
+        title=f"Unnamed tactic: {what}",
+        tactic=f"The scout could not name it. The turn that shows it: {said}",
+        defining_turn=turn,
+        snippet=said,
+    )
+
+
+def carries_tactic(prompt: str, tactic: str) -> bool:
+    """Whether a prompt says what a tactic says: it has most of its content words."""
+    wanted = set(_content_words(tactic))
+    return bool(wanted) and len(wanted & set(_content_words(prompt))) / len(wanted) >= _SAME_WORDS
 
 
 def _refused(what: str) -> LLMError:

@@ -38,6 +38,12 @@ def side_names(order_seed: int, *, blind: bool = True) -> dict[Speaker, str]:
     return {"agent": names[0], "persona": names[1]}
 
 
+def other_order(order_seed: int) -> int:
+    """A seed under which the sides have each other's names."""
+    names = side_names(order_seed)
+    return next(s for s in range(order_seed + 1, order_seed + 1_000) if side_names(s) != names)
+
+
 def defuse(text: str) -> str:
     """A text whose fake role marks and chat control marks are visible but mean nothing."""
     plain = _CONTROL.sub(lambda m: m.group().translate(_BRACKETS), text)

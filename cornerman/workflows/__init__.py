@@ -5,8 +5,12 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from cornerman.domain.candidates import Prompts
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.workflows import Workflow, parse_workflow
+
+# Its rubric serves workflows that bring none; it is no workflow of its own.
+_GENERIC = "generic"
 
 
 def builtin_workflow_ids() -> list[str]:
@@ -14,7 +18,7 @@ def builtin_workflow_ids() -> list[str]:
     return sorted(
         entry.name.removesuffix(".yaml")
         for entry in files(__name__).iterdir()
-        if entry.name.endswith(".yaml")
+        if entry.name.endswith(".yaml") and entry.name != f"{_GENERIC}.yaml"
     )
 
 
@@ -31,5 +35,20 @@ def builtin_workflow(workflow_id: str) -> Workflow:
             f"workflow_id must be one of {', '.join(known)}, but {workflow_id!r} came.",
             field="workflow_id",
         )
-    text = files(__name__).joinpath(f"{workflow_id}.yaml").read_text(encoding="utf-8")
-    return parse_workflow(text, name=f"{workflow_id}.yaml")
+    return _read(workflow_id)
+
+
+def generic_workflow(workflow_id: str, prompts: Prompts) -> Workflow:
+    """How battles are held for a workflow of which only its prompts are known.
+
+    The prompt named `system` plays the agent, or the first that may be rewritten.
+    """
+    trainable = (name for name, prompt in prompts.items() if prompt.requires_grad)
+    agent = "system" if "system" in prompts else next(trainable, next(iter(prompts)))
+    facts = {"id": workflow_id, "name": workflow_id, "prompts": prompts, "agent_prompt": agent}
+    return _read(_GENERIC).model_copy(update=facts)
+
+
+def _read(name: str) -> Workflow:
+    text = files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return parse_workflow(text, name=f"{name}.yaml")
