@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +23,6 @@ import pytest
 
 from storage.engine import Database
 from tests.gateway.serving import (
-    API,
     Served,
     receive,
     receive_all,
@@ -39,6 +40,17 @@ def answer_with_number(request: dict[str, Any], _n: int) -> Reply:
     text = str(request["messages"][-1]["content"])
     found = re.search(r"\d+", text)
     return Reply(text=found.group() if found else "none", delay=0.4)
+
+
+@pytest.fixture(autouse=True)
+def warm_prefect(cornerman_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the migrated, empty Prefect database for the next test: making it takes long."""
+    kept, used = tmp_path_factory.getbasetemp() / "empty-prefect", cornerman_home / "prefect"
+    if kept.exists():
+        shutil.copytree(kept, used)
+    yield
+    if used.exists() and not kept.exists():
+        shutil.copytree(used, kept)
 
 
 @pytest.fixture
@@ -181,10 +193,8 @@ def test_a_run_whose_process_was_killed_is_started_again(
     with gateway.ws() as client:
         send(client, **training(execution_id="killed"))
         folder = gateway.settings.home / "launches"
-        launch = until(lambda: folder.joinpath("killed.json").exists(), 20)
+        until(lambda: folder.joinpath("killed.json").exists(), 20)
         time.sleep(0.2)
-        import json
-
         launch = json.loads(folder.joinpath("killed.json").read_text())
         os.killpg(launch["pid"], signal.SIGKILL)
         _, last = receive_all(client, timeout=60)
