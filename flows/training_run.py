@@ -11,15 +11,14 @@ from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint
 from cornerman.domain.dataset import DatasetSplit
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.optimizer import Optimizer, Round
-from cornerman.domain.progress import (
-    TrainingProgress,
-    count_statuses,
-    evaluator_means,
-    mean_score,
-    require_few_errored,
-)
+from cornerman.domain.progress import TrainingProgress, count_statuses, require_few_errored
 from cornerman.domain.runs import NewEvent, Run
-from cornerman.domain.statistics import mean_interval, scores_by_case
+from cornerman.domain.statistics import (
+    mean_interval,
+    mean_score,
+    scores_by_case,
+    summary_by_evaluator,
+)
 from flows.lab import TrainingLab
 from storage import cases, events, ledger, runs
 from tasks.checkpoint import store_checkpoint
@@ -146,7 +145,7 @@ class TrainingRun:
         tried = outcome.candidate
         payload = {
             "epoch": epoch,
-            "summary": evaluator_means(results, context.spec.weights),
+            "summary": summary_by_evaluator(results, list(context.spec.weights)),
             "score": None if best is None else mean_score(self._train_results(best)),
             "validation_score": self.progress.best_score,
             "validation_interval": self._interval(results).as_dict(),
@@ -192,13 +191,14 @@ class TrainingRun:
             metadata={
                 "run_id": context.run_id,
                 "epoch": epoch,
-                "summary": evaluator_means(results, context.spec.weights),
+                "summary": summary_by_evaluator(results, list(context.spec.weights)),
                 "parent_id": self._parent_id,
                 "dataset_fingerprint": self.dataset_id,
                 "candidate_id": best.id,
                 "strategy": context.spec.optimizer.strategy,
                 "simulated": context.simulated,
             },
+            may_be_best=context.spec.promote,
         )
         stored = await store_checkpoint(context, new)
         self.checkpoints.append(stored)

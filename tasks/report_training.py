@@ -9,7 +9,8 @@ from typing import Any
 from cornerman.domain.candidates import Candidate
 from cornerman.domain.cases import CaseResult
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.progress import count_statuses, mean_score
+from cornerman.domain.progress import count_statuses
+from cornerman.domain.results import mean_score
 from cornerman.domain.runs import Event, Run
 from cornerman.report.model import (
     CandidateNode,

@@ -9,7 +9,6 @@ from cornerman.domain.candidates import Candidate
 from cornerman.domain.cases import CaseResult
 from cornerman.domain.errors import CornermanError
 from cornerman.domain.optimizer_options import OptimizerOptions
-from cornerman.domain.statistics import scores_by_case
 
 # A run with a larger share of errored cases measures its faults, not its prompts.
 MAX_ERRORED_SHARE = 0.2
@@ -70,31 +69,6 @@ class TrainingProgress:
         """A checkpoint is due on improvement, at each interval, and at the end."""
         at_interval = self.epoch % self.options.checkpoint_interval == 0
         return improved or at_interval or self.stopped_by is not None
-
-
-def mean_score(results: Sequence[CaseResult]) -> float | None:
-    """Mean over cases of their scores (repeats averaged first); errored cases are left out.
-
-    None when no case has a score.
-    """
-    scores = scores_by_case(results)
-    return sum(scores.values()) / len(scores) if scores else None
-
-
-def evaluator_means(
-    results: Iterable[CaseResult], evaluator_ids: Iterable[str]
-) -> dict[str, float]:
-    """Mean by evaluator; a timed-out case counts 0 for each, an errored one not at all."""
-    counted = [result for result in results if result.status != "errored"]
-    means = dict[str, float]()
-    for evaluator_id in evaluator_ids:
-        values = [
-            result.evaluations[evaluator_id].value if evaluator_id in result.evaluations else 0.0
-            for result in counted
-        ]
-        if values:
-            means[evaluator_id] = sum(values) / len(values)
-    return means
 
 
 def count_statuses(results: Iterable[CaseResult]) -> dict[str, int]:

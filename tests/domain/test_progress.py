@@ -13,10 +13,9 @@ from cornerman.domain.progress import (
     TooManyErroredError,
     TrainingProgress,
     count_statuses,
-    evaluator_means,
-    mean_score,
     require_few_errored,
 )
+from cornerman.domain.results import mean_score, summary_by_evaluator
 
 
 def progress(**options: Any) -> TrainingProgress:
@@ -93,8 +92,11 @@ def test_a_mean_is_over_cases_and_leaves_errored_ones_out():
 def test_a_timed_out_case_counts_nothing_for_each_evaluator():
     scored = result(1.0, evaluations={"a": Score(1.0), "b": Score(0.5)})
     timed_out = result(0.0, "2", status="timed_out")
-    assert evaluator_means([scored, timed_out, result(None)], ["a", "b"]) == {"a": 0.5, "b": 0.25}
-    assert evaluator_means([result(None)], ["a"]) == {}
+    assert summary_by_evaluator([scored, timed_out, result(None)], ["a", "b"]) == {
+        "a": 0.5,
+        "b": 0.25,
+    }
+    assert summary_by_evaluator([result(None)], ["a"]) == {}
 
 
 def test_statuses_are_counted():
