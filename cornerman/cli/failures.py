@@ -49,7 +49,10 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, CommandError):
         inner = failure_of(error.error)
         facts = inner.facts | error.facts
-        return Failure(inner.code, inner.message, inner.hint or error.hint, inner.exit_code, facts)
+        hint = inner.hint or error.hint
+        if hint.endswith("--resume") and "run_id" in facts:
+            hint += f" {facts['run_id']}"
+        return Failure(inner.code, inner.message, hint, inner.exit_code, facts)
     if isinstance(error, CornermanError):
         fields = {"field": error.__dict__["field"]} if error.__dict__.get("field") else {}
         return Failure(error.code, error.message, error.hint, error.exit_code, fields)

@@ -105,10 +105,11 @@ def shown(value: Any) -> str:
 
 
 def usd(value: float | None) -> str:
-    """Money for people: cents where there are some, else as many digits as it takes."""
+    """Money for people: the smaller it is, the more digits."""
     if value is None:
         return "-"
-    return f"${value:.2f}" if value >= 1 or value == 0 else f"${value:.6f}"
+    digits = 2 if value >= 1 or value == 0 else 4 if value >= 0.01 else 6
+    return f"${value:.{digits}f}"
 
 
 def score_text(score: dict[str, Any] | None, *, percent: bool = True) -> str:

@@ -48,6 +48,8 @@ async def rehearsal_endpoint(
         stdout=asyncio.subprocess.PIPE,
         # The package is found from here even when it is not installed.
         cwd=_PACKAGE_ROOT,
+        # Ctrl-C is the parent's to answer; this one ends with it.
+        start_new_session=True,
     )
     try:
         yield RehearsalEndpoint(await _read_base_url(process), process.pid)

@@ -1,0 +1,111 @@
+"""Commands that change what is kept: schema, kill-switch, personas, the best checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cornerman.cli.store import database
+from cornerman.domain.checkpoints import NewCheckpoint
+from storage.checkpoints import create_checkpoint, read_best_moves
+from storage.workflows import create_workflow
+from tests.cli.conftest import Printed
+
+Command = Callable[..., Printed]
+
+
+def test_the_schema_is_upgraded_once(command: Command) -> None:
+    first = command("db", "upgrade", "--json").json()
+    again = command("db", "upgrade", "--json").json()
+    assert first["before"] is None and first["after"]
+    assert again["before"] == again["after"] == first["after"]
+
+
+def test_the_kill_switch_remembers_who_and_why(command: Command) -> None:
+    assert command("kill-switch", "status", "--json").json()["active"] is False
+    command("kill-switch", "on", "--reason", "too dear", "--by", "ada")
+    state = command("kill-switch", "status", "--json").json()
+    assert (state["active"], state["reason"], state["by"]) == (True, "too dear", "ada")
+    assert command("kill-switch", "off", "--json").json()["active"] is False
+
+
+def test_the_kill_switch_wants_a_reason(command: Command) -> None:
+    assert command("kill-switch", "on").code == 2
+
+
+def test_builtin_personas_are_there_from_the_start(command: Command) -> None:
+    assert len(command("personas", "list", "--json").json()) == 24
+    assert len(command("personas", "list", "--workflow", "support", "--json").json()) == 12
+
+
+def test_an_import_can_be_repeated(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    people = [{"name": f"Person {n}", "system_prompt": f"You are person {n}."} for n in range(3)]
+    file.write_text("\n".join(map(json.dumps, people)))
+    first = command("personas", "import", file, "--workflow", "bazaar", "--json").json()
+    again = command("personas", "import", file, "--workflow", "bazaar", "--json").json()
+    assert (first["new"], first["same"]) == (3, 0)
+    assert (again["new"], again["same"]) == (0, 3)
+    assert len(command("personas", "list", "--workflow", "bazaar", "--json").json()) == 3
+
+
+def test_a_new_workflow_can_hold_battles_after_an_import(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("name,system_prompt\nAnn,You are Ann.\n")
+    command("personas", "import", file, "--workflow", "bazaar")
+    found = command("estimate", "battle", "--workflow", "bazaar", "--json")
+    assert found.code == 0, found.err
+
+
+def test_a_broken_persona_file_is_refused_by_line(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text('{"name": "Ann"}\n')
+    printed = command("personas", "import", file)
+    assert printed.code == 2
+    assert "line 1" in printed.err and "system_prompt" in printed.err
+
+
+def test_personas_are_generated_and_none_comes_twice(command: Command) -> None:
+    first = command("personas", "generate", "3", "--json").json()
+    again = command("personas", "generate", "3", "--json").json()
+    names = [p["name"] for made in (first, again) for p in made["personas"]]
+    assert len(names) == len(set(names)) == 6
+    assert first["simulated"] is True and first["cost_usd"] > 0
+    assert len(command("personas", "list", "--json").json()) == 30
+    assert command("personas", "generate", "0").code == 2
+
+
+@pytest.fixture
+def two_checkpoints(command: Command) -> list[str]:
+    command("db", "upgrade")
+    with database() as db, db.writing() as session:
+        create_workflow(session, "labels")
+        for number, score in ((1, 0.5), (2, 0.9)):
+            prompts = {"system": {"text": f"Prompt {number}.", "requires_grad": True}}
+            new = NewCheckpoint(
+                id=f"{number}{number}-checkpoint",
+                workflow_id="labels",
+                runnable_config={"prompts": prompts},
+                metrics={"validation_score": score},
+                metadata={"dataset_fingerprint": "f"},
+            )
+            create_checkpoint(session, new)
+    return ["11-checkpoint", "22-checkpoint"]
+
+
+def test_a_rollback_keeps_its_reason(command: Command, two_checkpoints: list[str]) -> None:
+    old, new = two_checkpoints
+    document = command("checkpoints", "rollback", "11", "--reason", "worse live", "--json").json()
+    assert (document["checkpoint"]["id"], document["previous_id"]) == (old, new)
+    assert document["checkpoint"]["is_best"] is True
+    with database() as db, db.reading() as session:
+        assert read_best_moves(session, "labels")[-1]["reason"] == "worse live"
+
+
+@pytest.mark.usefixtures("two_checkpoints")
+def test_a_rollback_wants_a_reason_and_a_known_checkpoint(command: Command) -> None:
+    assert command("checkpoints", "rollback", "11").code == 2
+    assert command("checkpoints", "rollback", "33", "--reason", "x").code == 2
