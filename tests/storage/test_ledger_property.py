@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from cornerman.domain.errors import BudgetExceededError
 from cornerman.domain.ledger import CallOutcome
-from storage import ledger
+from storage import ledger, runs, workflows
 from storage.engine import Database
 from storage.tables import budgets, llm_calls
-from tests.storage.samples import estimate, make_run, scope
+from tests.storage.samples import estimate, scope
 
 LIMITS = {"day": 100, "run:a": 40, "run:b": 70}
 SCOPES = [{"day"}, {"day", "run:a"}, {"day", "run:b"}, {"run:a"}]
@@ -28,32 +24,6 @@ steps = st.one_of(
     st.tuples(st.just("settle"), st.integers(0, 20), st.floats(0, 1)),
     st.tuples(st.just("abandon"), st.sampled_from(["a", "b"]), st.none()),
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def fresh(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A function that gives a database for one example."""
-    opened = list[Database]()
-    if request.param == "sqlite":
-        template: Path = request.getfixturevalue("sqlite_template")
-        folder: Path = request.getfixturevalue("tmp_path")
-
-        def make() -> Database:
-            path = folder / f"{len(opened)}.db"
-            shutil.copyfile(template, path)
-            opened.append(Database(f"sqlite:///{path}"))
-            return opened[-1]
-    else:
-        databases = request.getfixturevalue("postgres_databases")
-        template_url: str = request.getfixturevalue("postgres_template")
-
-        def make() -> Database:
-            opened.append(Database(databases.create(template=template_url)))
-            return opened[-1]
-
-    yield make
-    for database in opened:
-        database.close()
 
 
 def check_books(session: Any) -> None:
@@ -106,11 +76,13 @@ class Books:
     derandomize=True,
 )
 @given(steps=st.lists(steps, min_size=5, max_size=40))
-def test_budgets_are_never_passed_and_always_add_up(fresh: Any, steps: list[Any]):
-    database = fresh()
-    for run_id in ("a", "b"):
-        make_run(database, run_id)
-    with database.writing() as session:
+def test_budgets_are_never_passed_and_always_add_up(db: Database, steps: list[Any]):
+    # Thrown away at the end, so that each example begins with nothing.
+    with db.reading() as session:
+        workflows.create_workflow(session, "w")
+        for run_id in ("a", "b"):
+            given: dict[str, Any] = {"request": {}, "random_state": {}, "simulated": True}
+            runs.create_run(session, run_id=run_id, kind="train", workflow_id="w", **given)
         books = Books(session)
         for step in steps:
             books.apply(step)
