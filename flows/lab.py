@@ -187,7 +187,7 @@ class TrainingLab:
                 _keep(self._results, outcome)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
-                raise self._context.stopping or outcome
+                raise (self._context.stopping or outcome) from None
 
     async def _run_one(self, job: CaseJob) -> CaseResult:
         async with self._starting:

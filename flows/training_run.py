@@ -61,7 +61,7 @@ class TrainingRun:
         Args:
             before: The run as it was before this process claimed it.
         """
-        self.context.owner = owner
+        self.context.begin(owner)
         if before.status == "failed":
             done = int(before.random_state.get("epoch", 0))
             await self.context.db.write(

@@ -16,7 +16,7 @@ from cornerman.clients.llm import LLM
 from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
 from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
-from cornerman.domain.training import TrainSpec
+from cornerman.domain.train_parameters import TrainParameters
 from cornerman.evaluators.base import Evaluator
 from cornerman.settings import Settings
 from storage.engine import Database
@@ -47,7 +47,7 @@ class TrainingContext:
         self,
         *,
         run_id: str,
-        spec: TrainSpec,
+        spec: TrainParameters,
         settings: Settings,
         db: Database,
         llm: LLM,
@@ -65,15 +65,17 @@ class TrainingContext:
         self.agent = agent
         self.evaluators = evaluators
         self.simulated = simulated
-        # The process that works on the run; set once the run is claimed.
+        # The process that works on the run; see `begin`.
         self.owner = ""
         self.case_slots = asyncio.Semaphore(spec.optimizer.effective_concurrency)
         self.stopping: CornermanError | None = None
-        self._deadline = (
-            None
-            if spec.optimizer.max_seconds is None
-            else time.monotonic() + spec.optimizer.max_seconds
-        )
+        self._deadline: float | None = None
+
+    def begin(self, owner: str) -> None:
+        """Work in this process's name from now on; the run's own time limit starts here."""
+        self.owner = owner
+        if self.spec.optimizer.max_seconds is not None:
+            self._deadline = time.monotonic() + self.spec.optimizer.max_seconds
 
     def scope(self, subject: str) -> CallScope:
         """Budgets and rows for a call made now on behalf of `subject`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.training import world  # noqa: F401
+
 
 @pytest.fixture(autouse=True)
 def prefect_server(prefect_harness: None) -> None:
