@@ -11,8 +11,9 @@ import "./panels/personas.js";
 import "./panels/prompts.js";
 import "./panels/ratings.js";
 import "./panels/scores.js";
-import { choose, load, onAnswer, refresh, RESOURCES, state } from "./store.js";
+import { choose, load, onAnswer, refresh, RESOURCES, state, trainedWorkflow } from "./store.js";
 import { follow } from "./stream.js";
+import { visible } from "./text.js";
 
 // What moves without an event of its own: the day's budget, a switch turned elsewhere.
 const POLL_MS = 15_000;
@@ -35,7 +36,9 @@ const changed = {
 };
 
 function take({ event, payload = {}, workflow_id: workflow }) {
-  if (workflow && workflow !== state.workflow) return;
+  const training = event.startsWith("training_");
+  // A run that begins decides whose training is shown, so any training asks for the summary.
+  if (workflow !== (training ? trainedWorkflow() : state.workflow)) return training && refresh("summary");
   if (event === "training_progress") trainingEvent(payload);
   if (event.startsWith("battle_")) {
     feedEvent(event, payload);
@@ -99,10 +102,25 @@ function startClock() {
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(...RESOURCES); });
 }
 
+let trained = "";
+/** Name the workflow whose training is shown when it is not the chosen one. */
+function drawTrained() {
+  const workflow = trainedWorkflow();
+  for (const heading of document.querySelectorAll("[data-trained]")) {
+    heading.textContent = heading.dataset.trained + (workflow === state.workflow ? "" : ` of ${visible(workflow)}`);
+  }
+  if (trained && trained !== workflow) {
+    state.cases.length = 0;
+    refresh("training", "checkpoints");
+  }
+  trained = workflow;
+}
+
 onAnswer("summary", (summary, error) => {
   if (error) return announce(error.message);
   state.workflow ||= summary.workflow || summary.workflows[0] || FIRST_WORKFLOW;
   drawCards(summary);
+  drawTrained();
   drawWorkflows(summary);
   drawKillSwitch(summary.killSwitch);
   byId("simulated").hidden = !summary.simulated;

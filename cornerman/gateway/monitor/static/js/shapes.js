@@ -42,6 +42,7 @@ export const killSwitch = (raw) => ({
 export const run = (raw) => raw && {
   id: text(raw.id ?? raw.run_id),
   kind: text(raw.kind),
+  workflow: text(raw.workflow_id),
   status: text(raw.status),
   stoppedBy: text(raw.stopped_by),
   epochs: number(raw.request?.optimizer?.epochs) ?? number(raw.epochs),

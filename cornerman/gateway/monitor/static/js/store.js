@@ -7,16 +7,23 @@ const PAUSE_MS = 700;
 /** The newest answers by resource, and live facts that came by event before any answer. */
 export const state = { workflow: "", said: {}, turns: new Map(), cases: [] };
 
+/** Whose training is shown: the chosen workflow's or, when it was never trained, the newest run's. */
+export function trainedWorkflow() {
+  const trained = (state.summary?.runs ?? []).filter((run) => run.kind === "train");
+  const own = !trained.length || trained.some((run) => run.workflow === state.workflow);
+  return own ? state.workflow : trained[0].workflow;
+}
+
 const addresses = {
   summary: () => (state.workflow ? path`/api/monitor/summary?workflow=${state.workflow}` : "/api/monitor/summary"),
   battles: () => path`/api/monitor/battles?workflow=${state.workflow}`,
-  training: () => path`/api/monitor/training/${state.workflow}`,
+  training: () => path`/api/monitor/training/${trainedWorkflow()}`,
   ratings: () => path`/api/ratings/${state.workflow}`,
   personas: () => path`/api/personas/${state.workflow}`,
   breakthroughs: () => path`/api/breakthroughs?workflow=${state.workflow}`,
   // Of a workflow that nobody ever ran there is nothing to ask for.
-  checkpoints: () => state.summary?.workflows.includes(state.workflow)
-    && path`/api/workflows/${state.workflow}/agentensor/checkpoints?limit=200`,
+  checkpoints: () => state.summary?.workflows.includes(trainedWorkflow())
+    && path`/api/workflows/${trainedWorkflow()}/agentensor/checkpoints?limit=200`,
 };
 export const RESOURCES = Object.keys(addresses);
 

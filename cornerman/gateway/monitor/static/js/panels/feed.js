@@ -7,35 +7,60 @@ import * as shapes from "../shapes.js";
 import { glance, name } from "../text.js";
 import { ending, isLive, pills } from "./marks.js";
 
-const FIRST = 8;
+const FIRST = 6;
 let whole = false;
 
-function line(battle) {
-  const turn = state.turns.get(battle.id);
-  const told = battle.error ? glance(battle.error)
-    : isLive(battle) ? (turn ? glance(turn.text) : "about to begin") : ending(battle);
-  return h("li", { class: isLive(battle) ? "on" : "" },
-    h("button", { class: "row", type: "button", "data-key": `battle-${battle.id}`, "aria-haspopup": "dialog", onclick: () => openTranscript(battle.id) },
-      h("span", { class: "line" },
-        h("span", { class: "who" }, name(battle.persona)),
-        h("span", { class: "result num" }, isLive(battle)
-          ? h("span", { class: "live" }, turn ? `turn ${turn.index + 1}` : "starting")
-          : battle.score === null ? "–" : h("strong", {}, points(battle.score)))),
-      h("span", { class: "line" },
-        h("span", { class: "how", dir: "auto" }, told),
-        h("span", { class: "marks" }, pills(battle), !isLive(battle) && battle.at && h("time", { datetime: battle.at, "data-ago": "" }, ago(battle.at))))));
+function standing(battle, turn) {
+  if (!isLive(battle)) return battle.score === null ? "–" : h("strong", {}, points(battle.score));
+  if (turn) return h("span", { class: "live" }, `turn ${turn.index + 1}`);
+  return battle.status === "pending" ? "waiting" : h("span", { class: "live" }, "starting");
 }
+
+/** Those that talk first, then those that wait, then what came of the others. */
+const rank = (battle) => (!isLive(battle) ? 2 : battle.status === "pending" ? 1 : 0);
+
+/** A row stays the same element while its content changes, so that no click falls between two. */
+const rows = new Map();
+
+function row(battle) {
+  if (!rows.has(battle.id)) {
+    const open = () => openTranscript(battle.id);
+    const button = h("button", { class: "row", type: "button", "data-key": `battle-${battle.id}`, "aria-haspopup": "dialog", onclick: open });
+    rows.set(battle.id, { item: h("li", {}, button), button });
+  }
+  const { item, button } = rows.get(battle.id);
+  button.replaceChildren(...content(battle));
+  return item;
+}
+
+function content(battle) {
+  const turn = state.turns.get(battle.id), live = isLive(battle);
+  const told = battle.error ? glance(battle.error) : live ? turn && glance(turn.text) : ending(battle);
+  const at = !live && battle.at;
+  return [
+    h("span", { class: "line" }, h("span", { class: "who" }, name(battle.persona)), h("span", { class: "result num" }, standing(battle, turn))),
+    h("span", { class: "line" }, h("span", { class: "how", dir: "auto" }, told),
+      h("span", { class: "marks" }, pills(battle), at && h("time", { datetime: at, "data-ago": "" }, ago(at)))),
+  ];
+}
+
+const list = h("ol", { class: "feed" });
+const more = h("button", { class: "more", type: "button", onclick: () => { whole = !whole; redraw("battles"); } });
 
 function drawFeed(value, error) {
   const box = document.getElementById("feed");
   box.removeAttribute("aria-busy");
   if (error) return swap(box, h("p", { class: "empty" }, error.message));
-  const battles = [...value.battles].sort((a, b) => Number(isLive(b)) - Number(isLive(a)));
+  const battles = [...value.battles].sort((a, b) => rank(a) - rank(b));
   if (!battles.length) return swap(box, empty("No battle yet. To let the agent meet its personas, type", "cornerman battle"));
-  const shown = whole ? battles : battles.slice(0, FIRST);
-  swap(box, h("ol", { class: "feed" }, shown.map(line)),
-    battles.length > FIRST && h("button", { class: "more", type: "button", "data-key": "feed-more", "aria-expanded": String(whole), onclick: () => { whole = !whole; redraw("battles"); } },
-      whole ? "Show fewer" : `Show all ${battles.length}`));
+  const items = (whole ? battles : battles.slice(0, FIRST)).map(row);
+  if (items.length !== list.children.length || items.some((item, place) => item !== list.children[place])) swap(list, items);
+  more.hidden = battles.length <= FIRST;
+  more.textContent = whole ? "Show fewer" : `Show the newest ${battles.length}`;
+  more.setAttribute("aria-expanded", String(whole));
+  if (list.parentElement !== box) swap(box, list, more);
+  const held = new Set(battles.map((battle) => battle.id));
+  for (const id of rows.keys()) if (!held.has(id)) rows.delete(id);
 }
 
 /** Take in an event before the next answer does. */

@@ -2,7 +2,7 @@
 import { get, path } from "../api.js";
 import { empty, h, swap } from "../dom.js";
 import { score, when } from "../format.js";
-import { onAnswer, state } from "../store.js";
+import { onAnswer, trainedWorkflow } from "../store.js";
 import { name, visible } from "../text.js";
 
 const chosen = { before: "", after: "" };
@@ -34,7 +34,7 @@ async function compare() {
   const box = document.getElementById("difference");
   const asked = { ...chosen };
   try {
-    const found = await get(path`/api/monitor/diff/${state.workflow}?before=${asked.before}&after=${asked.after}`);
+    const found = await get(path`/api/monitor/diff/${trainedWorkflow()}?before=${asked.before}&after=${asked.after}`);
     if (asked.before !== chosen.before || asked.after !== chosen.after) return;
     swap(box, found.prompts.map(prompt));
   } catch (error) {
