@@ -50,16 +50,43 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Generator[Session]:
-        """Open a Session in the writer transaction; commits at the end, rolls back on an error."""
-        with self.write_transaction() as connection, Session(connection) as session:
+        """Open a Session in the writer transaction; commits at the end, rolls back on an error.
+
+        Raises:
+            StorageError: The database cannot be used.
+        """
+        with (
+            self._telling(),
+            self.write_transaction() as connection,
+            Session(connection) as session,
+        ):
             yield session
             session.flush()
 
     @contextlib.contextmanager
     def reading(self) -> Generator[Session]:
-        """Open a Session whose changes are thrown away."""
+        """Open a Session whose changes are thrown away.
+
+        Raises:
+            StorageError: The database cannot be used.
+        """
+        with self._telling(), self._throwaway() as session:
+            yield session
+
+    @contextlib.contextmanager
+    def _throwaway(self) -> Generator[Session]:
         with self.engine.connect() as connection, Session(connection) as session:
             yield session
+
+    @contextlib.contextmanager
+    def _telling(self) -> Generator[None]:
+        """Say in the user's words that the database is away, locked or full."""
+        try:
+            yield
+        except DBAPIError as error:
+            if is_passing(error):
+                raise unusable(self.engine, error) from error
+            raise
 
     # -- asynchronous use: flows and the gateway
 
@@ -87,7 +114,7 @@ class Database:
         """
 
         def run() -> T:
-            with self.reading() as session:
+            with self._throwaway() as session:
                 return function(session, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._twice, run)
@@ -99,10 +126,8 @@ class Database:
         except DBAPIError as error:
             if not is_passing(error):
                 raise
-        try:
+        with self._telling():
             return run()
-        except DBAPIError as error:
-            raise unusable(self.engine, error) from error
 
     def close(self) -> None:
         """Finish waiting writes, then let go of threads and connections."""

@@ -200,6 +200,15 @@ async def test_a_database_that_stays_away_is_told_without_its_password(
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_command_is_told_too_that_the_database_is_away(postgres_db: Database):
+    gone = Database(postgres_db.engine.url.set(port=1).render_as_string(hide_password=False))
+    with pytest.raises(StorageError, match="cannot be reached"), gone.reading():
+        pass
+    with pytest.raises(StorageError, match="cannot be reached"), gone.writing():
+        pass
+    gone.close()
+
+
 async def test_a_file_that_another_holds_for_a_while_is_waited_for(sqlite_db: Database):
     with sqlite_db.writing():
         waiting = create(sqlite_db, "w")
