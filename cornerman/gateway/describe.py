@@ -14,7 +14,7 @@ _WHY = {
     401: "The secret is missing or wrong.",
     403: "A change by cookie that does not come from the monitor's page.",
     404: "There is no such thing.",
-    409: "It is running already, or its state forbids it; `id` names it.",
+    409: "Something that is there already is in the way; `id` names it.",
     413: "The body is over the limit.",
     422: "The request cannot be accepted as it came.",
     429: "Too many wrong secrets from this address; see Retry-After.",

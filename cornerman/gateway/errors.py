@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from cornerman.domain.errors import (
     BadInputError,
@@ -138,12 +139,25 @@ async def _on_invalid_request(_request: Request, error: Exception) -> JSONRespon
     return error_response(GatewayError(422, _TITLES[422], "; ".join(problems)))
 
 
-async def _on_http_exception(_request: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    title = _TITLES.get(error.status_code, "Refused")
-    return error_response(
-        GatewayError(error.status_code, title, str(error.detail), headers=error.headers)
-    )
+    status, headers = error.status_code, dict(error.headers or {})
+    if status == 400:
+        status = 422  # a body that cannot be read is one more way of being invalid
+    elif status == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    title = _TITLES.get(status, "Refused")
+    return error_response(GatewayError(status, title, str(error.detail), headers=headers))
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What may be done at this address; Starlette knows only the first route that has it."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 async def _on_crash(_request: Request, error: Exception) -> JSONResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 from cornerman.domain.battles import Battle
@@ -13,6 +14,7 @@ from cornerman.settings import Settings
 from storage import battles, breakthroughs, events, kill_switch, ledger, runs, workflows
 from storage import personas as persona_rows
 from storage import ratings as rating_rows
+from storage.overview import read_live_heads
 from tasks.training_context import day_budget_name
 
 TRAINER = "agentensor_trainer"
@@ -20,6 +22,7 @@ _SCALE = 100.0
 # Enough for every chart; a sandbox with more shows its newest.
 _MOST_BATTLES = 2_000
 _MOST_EVENTS = 20_000
+_MOST_BATCHES = 60
 
 
 def interval(scores: list[float]) -> dict[str, Any]:
@@ -34,6 +37,7 @@ def scores_of(held: list[Battle]) -> list[float]:
 
 def summary(session: Any, workflow: str | None, settings: Settings) -> dict[str, Any]:
     """The cards: battles, average, budgets, breakthroughs, kill-switch, runs."""
+    live = read_live_heads(session, finished_since=datetime.now(UTC))
     known = workflows.read_workflow_ids(session)
     newest = runs.read_runs(session, limit=1)
     chosen = workflow or (newest[0].workflow_id if newest else (known[0] if known else ""))
@@ -54,6 +58,8 @@ def summary(session: Any, workflow: str | None, settings: Settings) -> dict[str,
         "budgets": _budgets(session, shown, settings),
         "breakthroughs": {name: states.get(name, 0) for name in names},
         "runs": [run_brief(run, ledger.read_run_cost_pico(session, run.id)) for run in shown],
+        # Where the stream of all runs should begin so that nothing lies between it and this.
+        "after": ",".join(f"{head.id}:{head.last_seq}" for head in live.values()),
     }
 
 
@@ -122,9 +128,11 @@ def battle_list(session: Any, workflow: str | None, limit: int) -> dict[str, Any
         by_batch[battle.batch_id].append(battle)
     names = _persona_names(session, {battle.workflow_id for battle in held})
     newest = list(reversed(held[-limit:]))
+    # An interval takes milliseconds, and a trend of more batches cannot be read.
+    shown = list(by_batch.items())[-_MOST_BATCHES:]
     return {
         "battles": [battle_body(battle, names) for battle in newest],
-        "batches": [_batch_body(session, name, group) for name, group in by_batch.items()],
+        "batches": [_batch_body(session, name, group) for name, group in shown],
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from cornerman.domain.errors import BadInputError, CornermanError, NotFoundError
+from cornerman.domain.errors import BadInputError, CornermanError
 from cornerman.domain.json_values import shown
 from cornerman.domain.runs import Run
 from cornerman.gateway.auth import authenticate, bearer_token
@@ -199,19 +199,21 @@ class _Client:
 
     async def _tell(self, run_id: str, after: int) -> None:
         """Send a run's events at the client's own pace, then how it ended."""
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError, NotFoundError):
+        # Sending on a socket that is just closing is a RuntimeError; the client is gone then.
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             async for lines in self._gateway.hub.lines(run_id, after, idle_seconds=60.0):
                 for line in lines:
                     await self._send_text(_with_run(line, run_id))
-            self._ended_one = True
-            await self._send_end(run_id)
+            if not self._gateway.hub.closed:
+                self._ended_one = True
+                await self._send_end(run_id)
 
     async def _send_end(self, run_id: str) -> None:
         run = await self._gateway.db.read(runs.read_run, run_id)
         if run is not None and run.finished:
             await self._send(end_of(run))
         elif run is not None:
-            await self._send({"status": run.status, "execution_id": run_id})
+            await self._send({"status": "cancelling", "execution_id": run_id})
 
     async def _send_error(self, text: str) -> None:
         await self._send({"status": "error", "error": text})

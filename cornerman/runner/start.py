@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cornerman.domain.errors import CornermanError
@@ -12,6 +13,8 @@ from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
 from storage import ledger, runs
 from storage.engine import Database
+
+_LONGEST_START = timedelta(minutes=1)
 
 
 async def start_run(
@@ -58,8 +61,16 @@ async def cancel_run(db: Database, run_id: str, *, settings: Settings) -> Run:
         url = settings.prefect_api_url
         ended = await asyncio.to_thread(deployed.cancel_flow_run, url, run_id)
     else:
-        ended = await asyncio.to_thread(LaunchFolder(settings.home).kill, run_id)
+        ended = await asyncio.to_thread(_end_process, LaunchFolder(settings.home), run)
     return await db.write(finish_cancelled, run_id) if ended else run
+
+
+def _end_process(folder: LaunchFolder, run: Run) -> bool:
+    """End a pending run's process; returns whether nobody will begin it any more."""
+    if folder.read(run.id) is not None:
+        return folder.kill(run.id)
+    # Not started from here: somebody else may be about to begin, but not for ever.
+    return datetime.now(UTC) - run.created_at > _LONGEST_START
 
 
 def finish_cancelled(session: Any, run_id: str) -> Run:

@@ -11,38 +11,18 @@ from typing import Any
 import pytest
 import structlog
 
-from cornerman.domain.battles import Battle, Turn
-from cornerman.domain.breakthroughs import Breakthrough
-from cornerman.domain.checkpoints import NewCheckpoint
-from cornerman.domain.personas import Persona, Scenario
-from cornerman.domain.tactics import Tactic
 from cornerman.gateway.logs import set_up_logs
-from storage import battles, breakthroughs, checkpoints, workflows
 from storage.engine import Database
+from tests.gateway.samples import fought, store_checkpoints
 from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, new_run, say
 
 PATH = "/api/workflows/support/agentensor/checkpoints"
 
 
-def _checkpoint(n: int, workflow: str = "support", run_id: str = "r") -> NewCheckpoint:
-    prompts = {"system": {"text": f"Answer {n}.", "requires_grad": True}}
-    return NewCheckpoint(
-        id=f"c{n}",
-        workflow_id=workflow,
-        runnable_config={"prompts": prompts},
-        metrics={"validation_score": n / 100},
-        metadata={"run_id": run_id, "dataset_fingerprint": "f"},
-    )
-
-
 @pytest.fixture
 def stored(gateway: Served) -> Served:
     """A gateway with 30 checkpoints of one workflow and one of another."""
-    with gateway.db.writing() as session:
-        workflows.create_workflow(session, "empty")
-        for n in range(1, 31):
-            checkpoints.create_checkpoint(session, _checkpoint(n, run_id=f"r{n % 2}"))
-        checkpoints.create_checkpoint(session, _checkpoint(99, workflow="other"))
+    store_checkpoints(gateway.db, 30)
     return gateway
 
 
@@ -92,40 +72,8 @@ def test_the_prompts_of_two_checkpoints_are_compared(stored: Served) -> None:
     assert stored.http.get("/api/monitor/diff/support?before=c1&after=c99").status_code == 404
 
 
-def _fought(db: Database) -> None:
-    new_run(db, "batch", kind="battle", workflow="negotiation")
-    persona = Persona(id="p", name="<b>Ann</b>", system_prompt="Be Ann.")
-    scenario = Scenario(id="s", description="d", agent_goal="a", persona_goal="p")
-    with db.writing() as session:
-        for n, score in enumerate((70.0, 98.0)):
-            turns = (Turn(index=0, speaker="agent", text="<script>x</script>"),)
-            battle = Battle(
-                id=f"b{n}",
-                batch_id="batch",
-                persona_id="p",
-                position=n,
-                status="scored",
-                score=score,
-                turns=turns,
-            )
-            battles.create_battle(session, battle, persona, scenario)
-            battles.create_turn(session, battle.id, turns[0])
-        tactic = Tactic(title="t", tactic="x", defining_turn=0, snippet="x")
-        found = Breakthrough(
-            id="bt",
-            battle_id="b1",
-            batch_id="batch",
-            workflow_id="negotiation",
-            persona_id="p",
-            score=98.0,
-            reason="r",
-            tactic=tactic,
-        )
-        breakthroughs.create_breakthrough(session, found)
-
-
 def test_battles_are_shown_with_their_turns_and_their_batches_average(gateway: Served) -> None:
-    _fought(gateway.db)
+    fought(gateway.db)
     shown = gateway.http.get("/api/monitor/battles").json()
     assert [battle["id"] for battle in shown["battles"]] == ["b1", "b0"]
     assert shown["batches"][0]["average_score"]["value"] == pytest.approx(84.0)
@@ -137,7 +85,7 @@ def test_battles_are_shown_with_their_turns_and_their_batches_average(gateway: S
 
 
 def test_a_breakthrough_moves_through_its_states_and_no_other_way(gateway: Served) -> None:
-    _fought(gateway.db)
+    fought(gateway.db)
     path = "/api/breakthroughs/bt/state"
     refused = gateway.http.post(path, json={"state": "promoted"})
     assert refused.status_code == 409 and "reviewed, rejected" in refused.json()["message"]
@@ -160,7 +108,7 @@ def test_a_training_run_is_shown_with_its_epochs_and_newest_cases(gateway: Serve
 
 
 def test_figures_are_counted_for_prometheus(gateway: Served) -> None:
-    _fought(gateway.db)
+    fought(gateway.db)
     gateway.http.get("/api/runs")
     text = gateway.http.get("/metrics").text
     for line in (

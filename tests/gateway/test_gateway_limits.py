@@ -69,7 +69,7 @@ def test_an_upload_cannot_choose_its_place(gateway: Served, name: str) -> None:
 
 def test_an_upload_that_is_no_dataset_is_refused_with_its_fault(gateway: Served) -> None:
     answer = gateway.http.post("/api/datasets?name=x.json", content=b"{not json")
-    assert answer.status_code == 422 and "x.json is not valid JSON" in answer.json()["message"]
+    assert answer.status_code == 409 and "x.json is not valid JSON" in answer.json()["message"]
     assert list((gateway.settings.home / "datasets").iterdir()) == []
 
 

@@ -15,6 +15,7 @@ from cornerman.domain.dataset_files import read_records
 from cornerman.domain.errors import BadInputError, ConflictError
 from cornerman.gateway.auth import require_api
 from cornerman.gateway.describe import answers
+from cornerman.gateway.errors import GatewayError
 from cornerman.gateway.models import DatasetBody
 from cornerman.gateway.wiring import GatewayDep
 from cornerman.runner import dataset_folders
@@ -73,8 +74,9 @@ def _keep(partial: Path, path: Path) -> int:
     try:
         records = len(read_records(partial))
     except BadInputError as error:
-        shown = error.message.replace(partial.name, path.name)
-        raise BadInputError(shown, field="body", hint=error.hint) from error
+        said = error.message.replace(partial.name, path.name).removeprefix("dataset.path: ")
+        # Not 422: the request is well-formed, its body contradicts the ending of its name.
+        raise GatewayError(409, "Not a dataset", said, hint=error.hint) from error
     try:
         # A link fails when the name is taken, where a rename would replace the other file.
         os.link(partial, path)

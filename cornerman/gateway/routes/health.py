@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from cornerman.gateway.auth import require_api
@@ -76,7 +76,6 @@ async def _require_prefect(url: str) -> None:
 
 @router.get(
     "/metrics",
-    response_class=PlainTextResponse,
     response_model=None,
     dependencies=[require_api],
     responses=answers(None) | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
