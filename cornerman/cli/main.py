@@ -31,6 +31,8 @@ from cornerman.cli import (
 from cornerman.cli.failures import FAILED, report_failure
 from cornerman.cli.output import Out, documents_only
 
+_TYPERS_INTERRUPTED = 130
+
 app = typer.Typer(
     name="cornerman",
     help="LLM agents that train themselves on a schedule, on a budget, with every run recorded.",
@@ -103,6 +105,8 @@ def run(argv: Sequence[str]) -> int:
             if debug:
                 traceback.print_exc()
             return report_failure(error, Out(as_json))
+    if code == _TYPERS_INTERRUPTED:
+        return report_failure(KeyboardInterrupt(), Out(as_json))
     return code if isinstance(code, int) else 0
 
 

@@ -53,17 +53,14 @@ def list_personas(
 
 def seed_builtin(db: Database, workflow_id: str) -> None:
     """Give a built-in workflow its own personas, the first time that it is used."""
-    from cornerman.personas import builtin_personas
-    from storage.personas import count_personas, create_personas
+    from cornerman.workflows import builtin_workflow_ids
+    from flows.battle_workflow import ensure_personas
     from storage.workflows import create_workflow
 
-    built_in = builtin_personas(workflow_id)
-    if not built_in:
-        return
-    with db.writing() as session:
-        create_workflow(session, workflow_id)
-        if count_personas(session, workflow_id) == 0:
-            create_personas(session, built_in)
+    if workflow_id in builtin_workflow_ids():
+        with db.writing() as session:
+            create_workflow(session, workflow_id)
+            ensure_personas(session, workflow_id)
 
 
 @app.command("import")
@@ -71,8 +68,8 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="JSONL, CSV, or sotopia's agent profiles.")],
     workflow: Workflow = DEFAULT_WORKFLOW,
     like: Annotated[
-        str, typer.Option("--like", help="Built-in workflow that lends a new one its rubric.")
-    ] = DEFAULT_WORKFLOW,
+        str | None, typer.Option("--like", help="Built-in workflow that lends its rubric.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Import personas from a file; importing it again changes nothing."""
@@ -90,12 +87,13 @@ def import_file(
 
 
 def store_personas(
-    db: Database, personas: Sequence[Persona], *, like: str = DEFAULT_WORKFLOW
+    db: Database, personas: Sequence[Persona], *, like: str | None = None
 ) -> tuple[int, int]:
     """Store personas and make sure that battles can be held for their workflows.
 
     Args:
-        like: Built-in workflow whose rubric, limits and scenarios serve where there are none.
+        like: Built-in workflow whose rubric, limits and scenarios a workflow gets that has none;
+            None: the negotiation's, unless it was trained, for then any conversation's will do.
 
     Returns:
         How many are new, and how many were there.
@@ -108,17 +106,22 @@ def store_personas(
         return create_personas(session, personas)
 
 
-def _ensure_workflow(session: Any, workflow_id: str, like: str) -> None:
+def _ensure_workflow(session: Any, workflow_id: str, like: str | None) -> None:
     import yaml
 
     from cornerman.workflows import builtin_workflow, builtin_workflow_ids
+    from storage.checkpoints import read_best_checkpoint
     from storage.workflows import create_workflow, read_workflow
 
-    held = read_workflow(session, workflow_id) or {}
-    if workflow_id in builtin_workflow_ids() or "battle" in held:
-        create_workflow(session, workflow_id)
+    create_workflow(session, workflow_id)
+    if workflow_id in builtin_workflow_ids() or "battle" in (
+        read_workflow(session, workflow_id) or {}
+    ):
         return
-    model = builtin_workflow(like).model_dump(mode="json") | {"id": workflow_id}
+    if like is None and read_best_checkpoint(session, workflow_id) is not None:
+        return
+    lender = builtin_workflow(like or DEFAULT_WORKFLOW)
+    model = lender.model_dump(mode="json") | {"id": workflow_id}
     create_workflow(session, workflow_id, {"battle": yaml.safe_dump(model, sort_keys=False)})
 
 

@@ -1,8 +1,12 @@
-"""`cornerman serve`: the gateway."""
+"""`cornerman serve`: everything that a machine runs, or the gateway alone."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
+import os
+import signal
 import socket
 from typing import Annotated, Any
 
@@ -15,6 +19,8 @@ from cornerman.domain.errors import CornermanError
 
 DEFAULT_PORT = 8000
 LOOPBACK = "127.0.0.1"
+_MACHINE = "deployments.serve"
+_PARENT = "deployments.parent"
 
 
 class AddressError(CornermanError):
@@ -28,10 +34,18 @@ def serve(
         DEFAULT_PORT
     ),
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = LOOPBACK,
+    gateway_only: Annotated[
+        bool,
+        typer.Option("--gateway-only", help="No Prefect server, no worker and no schedules."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Serve HTTP, websocket, cron and the live page until interrupted."""
+    """Serve gateway, live page, schedules and a worker until interrupted."""
     out = Out(json)
+    if not gateway_only and importlib.util.find_spec(_MACHINE) is not None:
+        _serve_machine(out, host, port)
+        return
+    _end_with_parent()
     _refuse_taken(host, port)
     # An old schema is told here, not by the first caller's error.
     with database():
@@ -44,7 +58,46 @@ def serve(
     out.note("Ctrl-C ends it; runs that it started go on.", style=None)
     # By name: two entrances never import each other, so that either can be left out.
     gateway: Any = importlib.import_module("cornerman.gateway")
-    gateway.serve(host=host, port=port)
+    # Being told to stop is how a server ends well.
+    with contextlib.suppress(KeyboardInterrupt):
+        gateway.serve(host=host, port=port)
+
+
+def _serve_machine(out: Out, host: str, port: int) -> None:
+    from cornerman.settings import get_settings
+
+    machine: Any = importlib.import_module(_MACHINE)
+    try:
+        with machine.only_one(get_settings().home) as path:
+            _refuse_taken(host, port)
+            with database():
+                pass
+            machine.serve(
+                get_settings(),
+                host,
+                port,
+                path=path,
+                up=lambda addresses: _print(out, addresses, "Ctrl-C ends it all."),
+                say=lambda text: out.note(text, style=None),
+            )
+    except machine.AlreadyUpError as error:
+        _print(out, error.addresses, error.message)
+
+
+def _print(out: Out, addresses: Any, note: str) -> None:
+    facts = {} if addresses is None else addresses.as_dict()
+    out.document({"address": facts.get("gateway"), **facts, "message": note})
+    for name in ("gateway", "monitor", "prefect"):
+        out.say(f"{name.capitalize():8} {facts.get(name, '?')}")
+    out.note(note, style=None)
+
+
+def _end_with_parent() -> None:
+    """When `cornerman serve` started this process, end when it ends."""
+    if importlib.util.find_spec(_PARENT) is None:
+        return
+    parent: Any = importlib.import_module(_PARENT)
+    parent.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -92,3 +92,14 @@ def test_a_spec_that_is_no_mapping_is_refused(command: Command, tmp_path: Path) 
     printed = command("train", tmp_path / "list.yaml")
     assert printed.code == 2
     assert "must hold a mapping" in printed.err
+
+
+def test_an_interrupted_command_exits_1_in_one_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cornerman.settings.get_settings", interrupted)
+    printed = command("runs", "list", "--json")
+    assert (printed.code, printed.json()["error"]) == (1, "interrupted")
