@@ -4,34 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from cornerman.domain.errors import ConflictError, NotFoundError
+from cornerman.domain.errors import ConflictError
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, Run, RunKind, RunSignals, RunStatus
 from storage.clock import now
-from storage.rows import as_dict
-from storage.tables import events, runs
-
-# Nothing counts events but the log itself: a counter in this row, which also holds the dataset,
-# would cost a rewrite of the row for each event.
-LAST_SEQ = (
-    select(func.coalesce(func.max(events.c.seq), 0))
-    .where(events.c.run_id == runs.c.id)
-    .scalar_subquery()
-    .label("last_seq")
+from storage.run_reads import (
+    LAST_SEQ,
+    count_runs,
+    read_dead_run_ids,
+    read_run,
+    read_run_by_key,
+    read_run_signals,
+    read_runs,
+    require_run,
 )
-_RUNS = select(runs, LAST_SEQ)
-_RUN = _RUNS.where(runs.c.id == bindparam("run_id"))
-_SIGNALS = select(runs.c.status, runs.c.owner, runs.c.cancel_requested_at).where(
-    runs.c.id == bindparam("run_id")
-)
+from storage.tables import runs
 
-
-def _record(row: Row[Any]) -> Run:
-    return Run(**as_dict(row))
+__all__ = [
+    "LAST_SEQ",
+    "RunSignals",
+    "claim_run",
+    "count_runs",
+    "create_run",
+    "finish_run",
+    "is_alive",
+    "read_dead_run_ids",
+    "read_run",
+    "read_run_by_key",
+    "read_run_signals",
+    "read_runs",
+    "request_cancel",
+    "require_held",
+    "update_heartbeat",
+    "update_random_state",
+    "update_request",
+    "update_run_metrics",
+]
 
 
 def create_run(
@@ -75,68 +87,7 @@ def create_run(
             created_at=now(),
         )
     )
-    return _must_read(session, run_id)
-
-
-def read_run(session: Session, run_id: str) -> Run | None:
-    """The run; None when there is none of that id."""
-    row = session.execute(_RUN, {"run_id": run_id}).one_or_none()
-    return None if row is None else _record(row)
-
-
-def _must_read(session: Session, run_id: str) -> Run:
-    run = read_run(session, run_id)
-    if run is None:
-        raise NotFoundError(
-            f"There is no run {run_id!r}.", field="run_id", hint="Type: cornerman runs list"
-        )
-    return run
-
-
-def read_run_by_key(session: Session, kind: RunKind, idempotency_key: str) -> Run | None:
-    """The run that was created with this key."""
-    query = _RUNS.where(runs.c.kind == kind, runs.c.idempotency_key == idempotency_key)
-    row = session.execute(query).one_or_none()
-    return None if row is None else _record(row)
-
-
-def _filtered(
-    query: Select[Any], kind: RunKind | None, workflow_id: str | None, active: bool | None
-) -> Select[Any]:
-    if kind is not None:
-        query = query.where(runs.c.kind == kind)
-    if workflow_id is not None:
-        query = query.where(runs.c.workflow_id == workflow_id)
-    if active is not None:
-        unfinished = runs.c.status.in_(["pending", "running"])
-        query = query.where(unfinished if active else ~unfinished)
-    return query
-
-
-def read_runs(
-    session: Session,
-    *,
-    kind: RunKind | None = None,
-    workflow_id: str | None = None,
-    active: bool | None = None,
-    limit: int = 50,
-) -> list[Run]:
-    """Runs, newest first. `active` keeps those that have not ended, or those that have."""
-    query = _filtered(_RUNS, kind, workflow_id, active)
-    query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
-    return [_record(row) for row in session.execute(query)]
-
-
-def count_runs(
-    session: Session,
-    *,
-    kind: RunKind | None = None,
-    workflow_id: str | None = None,
-    active: bool | None = None,
-) -> int:
-    """How many runs match, as in `read_runs`."""
-    query = _filtered(select(func.count()).select_from(runs), kind, workflow_id, active)
-    return session.execute(query).scalar_one()
+    return require_run(session, run_id)
 
 
 def is_alive(run: Run) -> bool:
@@ -164,7 +115,7 @@ def claim_run(
         NotFoundError: There is no such run.
         ConflictError: Another living process works on it.
     """
-    run = _must_read(session, run_id)
+    run = require_run(session, run_id)
     taken = run.status == "running" and run.owner not in (None, owner) and is_alive(run)
     if taken and not is_gone(str(run.owner)):
         raise ConflictError(
@@ -190,7 +141,7 @@ def claim_run(
     if flow_run_id is not None:
         values["flow_run_id"] = flow_run_id
     session.execute(update(runs).where(runs.c.id == run_id).values(values))
-    return _must_read(session, run_id)
+    return require_run(session, run_id)
 
 
 def require_held(session: Session, run_id: str, owner: str) -> None:
@@ -215,12 +166,6 @@ def update_heartbeat(session: Session, run_id: str, owner: str) -> Run | None:
         update(runs).where(runs.c.id == run_id, runs.c.owner == owner).values(heartbeat_at=now())
     )
     return read_run(session, run_id)
-
-
-def read_run_signals(session: Session, run_id: str) -> RunSignals | None:
-    """What a process that works on the run must know twice a second, without its documents."""
-    row = session.execute(_SIGNALS, {"run_id": run_id}).one_or_none()
-    return None if row is None else RunSignals(row.status, row.owner, row.cancel_requested_at)
 
 
 def update_run_metrics(session: Session, run_id: str, metrics: dict[str, Any]) -> None:
@@ -259,7 +204,7 @@ def finish_run(
         NotFoundError: There is no such run.
         ConflictError: Another process took the run over; what it does there is its own.
     """
-    run = _must_read(session, run_id)
+    run = require_run(session, run_id)
     if run.status == status and run.finished:
         return run
     if owner is not None and run.owner not in (None, owner):
@@ -276,7 +221,7 @@ def finish_run(
         "finished_at": now(),
     }
     session.execute(update(runs).where(runs.c.id == run_id).values(values))
-    return _must_read(session, run_id)
+    return require_run(session, run_id)
 
 
 def request_cancel(session: Session, run_id: str) -> Run:
@@ -287,7 +232,7 @@ def request_cancel(session: Session, run_id: str) -> Run:
     Raises:
         NotFoundError: There is no such run.
     """
-    run = _must_read(session, run_id)
+    run = require_run(session, run_id)
     if run.finished:
         return run
     values: dict[str, Any] = {"cancel_requested_at": run.cancel_requested_at or now()}
@@ -297,14 +242,4 @@ def request_cancel(session: Session, run_id: str) -> Run:
         values |= {"status": "cancelled", "stopped_by": "cancelled", "owner": None}
         values["finished_at"] = now()
     session.execute(update(runs).where(runs.c.id == run_id).values(values))
-    return _must_read(session, run_id)
-
-
-def read_dead_run_ids(session: Session) -> list[str]:
-    """Runs that claim to run while their process has been silent for too long."""
-    oldest = now() - timedelta(seconds=DEAD_AFTER_SECONDS)
-    query = select(runs.c.id).where(
-        runs.c.status == "running",
-        or_(runs.c.heartbeat_at.is_(None), runs.c.heartbeat_at < oldest),
-    )
-    return cast("list[str]", list(session.execute(query).scalars()))
+    return require_run(session, run_id)

@@ -9,7 +9,7 @@ import pytest
 
 from cornerman.domain.errors import ConflictError, NotFoundError
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, NewEvent, Run
-from storage import clock, events, runs, workflows
+from storage import clock, events, run_reads, runs, workflows
 from storage.engine import Database
 from tests.storage.samples import make_run
 
@@ -29,7 +29,8 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def pass_time(seconds: float) -> None:
         ahead = timedelta(seconds=seconds)
-        monkeypatch.setattr(runs, "now", lambda: clock.now() + ahead)
+        for module in (runs, run_reads):
+            monkeypatch.setattr(module, "now", lambda: clock.now() + ahead)
 
     return pass_time
 
