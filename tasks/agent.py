@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cornerman.clients.http_agent import call_http_agent
+from cornerman.clients.llm import LLM
 from cornerman.domain.aio import call_any
 from cornerman.domain.candidates import Prompt, Prompts
 from cornerman.domain.entrypoints import load_entrypoint
 from cornerman.domain.errors import BadInputError
+from cornerman.domain.ledger import CallScope
 from cornerman.domain.training import GraphOptions
-from cornerman.settings import resolve_references
+from cornerman.settings import Settings, resolve_references
 
 Messages = list[dict[str, Any]]
 
@@ -56,6 +58,15 @@ class PromptText(str):
         return dict(self.prompt.metadata)
 
 
+@dataclass(frozen=True)
+class Calls:
+    """What Cornerman's own agents make calls of several roles with, on the case's budget."""
+
+    llm: LLM
+    scope: CallScope
+    settings: Settings
+
+
 @dataclass
 class AgentContext:
     """What an agent may use besides its inputs and prompts.
@@ -65,6 +76,7 @@ class AgentContext:
             budgeted, booked in the ledger and retried; returns the answer's text. Calls that an
             agent makes by other means are its own affair and are not in the ledger.
         timeout_seconds: The case's time-out, which covers the agent and its evaluators.
+        calls: For Cornerman's own agents.
     """
 
     run_id: str
@@ -73,6 +85,7 @@ class AgentContext:
     epoch: int
     chat: Callable[..., Awaitable[str]]
     timeout_seconds: float
+    calls: Calls | None = None
 
 
 Agent = Callable[[dict[str, Any], dict[str, PromptText], AgentContext], Awaitable[Any]]

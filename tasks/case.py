@@ -26,7 +26,7 @@ from cornerman.domain.seeds import derived_seed
 from cornerman.domain.statistics import weighted_score
 from storage import cases as case_rows
 from storage import events, runs
-from tasks.agent import AgentContext, PromptText, isolated, prompts_for_agent
+from tasks.agent import AgentContext, Calls, PromptText, isolated, prompts_for_agent
 from tasks.judge import judging
 from tasks.meter import telling_waits
 from tasks.training_context import TrainingContext, case_subject, texts_of
@@ -126,7 +126,8 @@ async def run_case(context: TrainingContext, job: CaseJob) -> CaseResult:
 
 async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> CaseResult:
     timeout = context.spec.optimizer.case_timeout_seconds
-    progress, deadline = _Progress(), Deadline(timeout)
+    deadline = Deadline(timeout)
+    progress = _Progress(deadline)
     try:
         with telling_waits(deadline.extend):
             evaluations = await within(deadline, _answer_and_score(context, job, progress))
@@ -135,6 +136,8 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
     except StopError:
         raise
     except Exception as error:  # noqa: BLE001 - users' code may raise anything
+        if deadline.remaining <= 0:
+            return _timed_out(job, progress, timeout, started)
         # Without its cause: what is logged of it must not quote a secret.
         raise CaseErroredError(error, progress.output) from None
     finally:
@@ -156,19 +159,20 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
 
 @dataclass
 class _Progress:
-    """How far a case came before its time was up, and whether it is."""
+    """How far a case came before its time was up, and whether it has ended."""
 
+    deadline: Deadline
     output: Any = None
     is_over: bool = False
 
     def require_open(self) -> None:
-        """Refuse calls of a case that ignored its cancellation: its money is counted.
+        """Refuse what a case that ignores its cancellation still wants; its money is counted.
 
         Raises:
-            CaseOverError: The case has ended.
+            CaseOverError: Its time is up.
         """
-        if self.is_over:
-            raise CaseOverError("The case has ended; it can make no more model calls.")
+        if self.is_over or self.deadline.remaining <= 0:
+            raise CaseOverError("The case's time is up; it can make no more model calls.")
 
 
 async def _answer_and_score(
@@ -180,6 +184,7 @@ async def _answer_and_score(
         prompts_for_agent(job.candidate.prompts),
         _agent_context(context, job, progress),
     )
+    progress.require_open()
     progress.output = redact_json(as_json(output))
     duration_ms = _elapsed_ms(began)
 
@@ -236,6 +241,7 @@ def _agent_context(context: TrainingContext, job: CaseJob, progress: _Progress) 
         epoch=job.epoch,
         chat=chat,
         timeout_seconds=context.spec.optimizer.case_timeout_seconds,
+        calls=Calls(context.llm, context.scope(job.subject), context.settings),
     )
 
 

@@ -16,7 +16,7 @@ from tests.support.environment import isolate_process
 isolate_process()
 
 from tests.support.absent import absent  # noqa: E402
-from tests.support.battle_world import world  # noqa: E402, F401
+from tests.support.battle_arena import arena  # noqa: E402, F401
 from tests.support.browser import find_chromium  # noqa: E402
 from tests.support.command import Finished, run_cornerman  # noqa: E402
 from tests.support.databases import (  # noqa: E402, F401

@@ -13,6 +13,8 @@ from cornerman.domain.errors import BadInputError, EntrypointRefusedError
 from cornerman.domain.json_values import shown
 
 ALWAYS_ALLOWED = "cornerman.evaluators"
+# Cornerman's own too: battles as cases, and the strategy that tries a tactic.
+_OWN_MODULES = (ALWAYS_ALLOWED, "tasks.battle_agent", "cornerman.optimizers.tactic")
 STRATEGIES = ("reflective", "textual_gradient", "gepa")
 BUILTIN_EVALUATORS = {
     "exact_match": f"{ALWAYS_ALLOWED}.text:ExactMatch",
@@ -46,7 +48,7 @@ def is_allowed(entrypoint: str, prefixes: Sequence[str]) -> bool:
         prefixes: Modules or packages; `acme` allows `acme` and `acme.x`, not `acme_x`.
     """
     module = BUILTIN_EVALUATORS.get(entrypoint, entrypoint).partition(":")[0]
-    allowed = [ALWAYS_ALLOWED, *(prefix.strip().rstrip(".") for prefix in prefixes)]
+    allowed = [*_OWN_MODULES, *(prefix.strip().rstrip(".") for prefix in prefixes)]
     return any(module == prefix or module.startswith(prefix + ".") for prefix in allowed if prefix)
 
 

@@ -32,12 +32,14 @@ class Tactic(Record):
     Args:
         defining_turn: Index of the agent's turn that decided it.
         snippet: Quoted from that turn.
+        named: Whether the scout could say what it is; else it is only shown.
     """
 
     title: str
     tactic: str
     defining_turn: int
     snippet: str
+    named: bool = True
 
 
 def same_tactic(a: str, b: str) -> bool:
@@ -153,6 +155,7 @@ def _unnamed(what: str, turn: int, said: str) -> Tactic:
         tactic=f"The scout could not name it. The turn that shows it: {said}",
         defining_turn=turn,
         snippet=said,
+        named=False,
     )
 
 

@@ -1,6 +1,6 @@
-"""A small world to hold battles in: a scripted endpoint, a workflow with prices, ten personas.
+"""A small arena to hold battles in: a scripted endpoint, a workflow with prices, 14 personas.
 
-    result = await world.batch(batch_size=3)
+    result = await arena.batch(batch_size=3)
 
 In the workflow `lab` a seller's target is $200 and a buyer's $100, so that a deal at $150 scores
 50. A battle takes three turns and one verdict, unless the script says otherwise.
@@ -67,7 +67,7 @@ def lab_workflow() -> str:
     )
 
 
-def lab_personas(count: int = 10) -> list[Persona]:
+def lab_personas(count: int = 14) -> list[Persona]:
     return [
         Persona(
             id=f"p{n}", name=f"P{n}", system_prompt=f"You are buyer P{n}.", workflow_id=WORKFLOW
@@ -107,7 +107,7 @@ def tactic(text: str = "Name the price first and wait.") -> str:
 
 
 class Script:
-    """What each role answers; change an attribute to change the world.
+    """What each role answers; change an attribute to change the arena.
 
     Args:
         price: What the agent asks, which the persona takes; the agent has heard who it is.
@@ -132,12 +132,12 @@ class Script:
             return f"I can do ${self.price(request):g}."
         if request["model"] == "optimizer-m":
             return "<rewrite>\nYou sell a chair well.\n</rewrite>"
-        if request["response_format"]["json_schema"]["name"] == "tactic":
+        if "tactic" in str(request.get("response_format")):
             return self.tactic()
         return self.referee(request)
 
 
-class World:
+class Arena:
     """The endpoint, the database and what was said."""
 
     def __init__(self, server: LLMStandin, script: Script, db: Database, home: Path) -> None:
@@ -181,7 +181,7 @@ class World:
         return await self.python(code, json.dumps(request))
 
     async def python(self, code: str, *arguments: str) -> asyncio.subprocess.Process:
-        """Run code in a process with this world's settings and Prefect server."""
+        """Run code in a process with this arena's settings and Prefect server."""
         env = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -251,7 +251,7 @@ class World:
                 await asyncio.sleep(0.02)
 
 
-def seed(db: Database, people: int = 10) -> None:
+def seed(db: Database, people: int = 14) -> None:
     """Store the workflow and its personas."""
     with db.writing() as session:
         workflows.create_workflow(session, WORKFLOW, {"battle": lab_workflow()})
@@ -259,16 +259,16 @@ def seed(db: Database, people: int = 10) -> None:
 
 
 @pytest_asyncio.fixture
-async def world(
+async def arena(
     prefect_harness: None, sqlite_template: Path, tmp_path: Path, cornerman_home: Path
-) -> AsyncIterator[World]:
-    """Ten personas, no delay between battles, and a scripted endpoint that answers at once."""
-    database = tmp_path / "world.db"
+) -> AsyncIterator[Arena]:
+    """14 personas, no delay between battles, and a scripted endpoint that answers at once."""
+    database = tmp_path / "arena.db"
     shutil.copyfile(sqlite_template, database)
     url = f"sqlite:///{database}"
     script, db = Script(), Database(url)
     async with LLMStandin(script) as server:
-        made = World(server, script, db, cornerman_home)
+        made = Arena(server, script, db, cornerman_home)
         models = {f"{role.upper()}_MODEL": f"{role}-m" for role in ROLES}
         made.set(
             USE_LOCAL_DB="true",
