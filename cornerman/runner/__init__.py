@@ -6,6 +6,7 @@ own that outlives whoever started it, and that a `Supervisor` starts again when 
 
 from cornerman.runner.batches import create_batch_run, create_scout_run
 from cornerman.runner.launches import LaunchFolder
+from cornerman.runner.promotion import start_promotion
 from cornerman.runner.requests import create_training_run, dataset_folders
 from cornerman.runner.start import cancel_run, start_run
 from cornerman.runner.supervisor import Supervisor
@@ -18,5 +19,6 @@ __all__ = [
     "create_scout_run",
     "create_training_run",
     "dataset_folders",
+    "start_promotion",
     "start_run",
 ]

@@ -10,10 +10,12 @@ from typing import Any, cast
 
 from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.errors import ConflictError
+from cornerman.domain.promote_request import PromoteParameters
 from cornerman.domain.runs import Run, RunKind
 from cornerman.domain.scout_request import ScoutParameters
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.runner.launches import LaunchFolder
+from cornerman.runner.promotion import keep_failed_trial
 from cornerman.runner.start import error_facts, finish_cancelled, finish_unstarted
 from cornerman.settings import get_settings
 from flows.engine import open_database
@@ -76,13 +78,35 @@ async def _flow(kind: RunKind, parameters: dict[str, Any]) -> None:
         await scout(ScoutParameters.model_validate(parameters))
 
 
+async def promote(run_id: str) -> int:
+    """Hold the trial that may promote a breakthrough; returns the exit code."""
+    launch = LaunchFolder(get_settings().home).read(run_id)
+    if launch is None:
+        log.error("Nothing is known of the trial %r.", run_id)
+        return 2
+    from flows.promote import promote_breakthrough
+
+    parameters = PromoteParameters.model_validate(launch.parameters)
+    try:
+        await promote_breakthrough(parameters)
+    except Exception as error:
+        # Nobody waits at this process; who looks at the breakthrough must be told.
+        log.exception("The trial %s failed", run_id)
+        async with open_database() as db:
+            await db.write(keep_failed_trial, parameters.breakthrough_id, str(error))
+        return 1
+    return 0
+
+
 def main() -> int:
     """Read the command line and work."""
     parser = argparse.ArgumentParser(prog="python -m cornerman.runner", description=__doc__)
-    parser.add_argument("kind", choices=["train", "battle", "scout"])
+    parser.add_argument("kind", choices=["train", "battle", "scout", "promote"])
     parser.add_argument("--run-id", required=True)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if given.kind == "promote":
+        return asyncio.run(promote(given.run_id))
     return asyncio.run(work(cast("RunKind", given.kind), given.run_id))
 
 

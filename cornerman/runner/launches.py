@@ -16,10 +16,11 @@ import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cornerman.domain.runs import RunKind
 
+LaunchKind = RunKind | Literal["promote"]
 _KILL_SECONDS = 1.5
 
 
@@ -34,7 +35,7 @@ class Launch:
     """
 
     run_id: str
-    kind: RunKind
+    kind: LaunchKind
     parameters: dict[str, Any]
     starts: int = 0
     pid: int = 0

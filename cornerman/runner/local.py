@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from cornerman.domain.runs import RunKind
-from cornerman.runner.launches import Launch, LaunchFolder
+from cornerman.runner.launches import Launch, LaunchFolder, LaunchKind
 
 # Kept so that children that ended are collected; whether one lives is told by its lock.
 _children: list[subprocess.Popen[bytes]] = []
@@ -39,6 +38,6 @@ def start_process(folder: LaunchFolder, launch: Launch) -> bool:
     return True
 
 
-def command(kind: RunKind, run_id: str) -> list[str]:
+def command(kind: LaunchKind, run_id: str) -> list[str]:
     """What to type to work on a run that was stored; it holds no secret."""
     return [sys.executable, "-m", "cornerman.runner", kind, "--run-id", run_id]

@@ -14,7 +14,7 @@ import structlog
 from cornerman.gateway.logs import set_up_logs
 from storage.engine import Database
 from tests.gateway.samples import fought, store_checkpoints
-from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, new_run, say
+from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, new_run, say, until
 
 PATH = "/api/workflows/support/agentensor/checkpoints"
 
@@ -88,14 +88,29 @@ def test_a_breakthrough_moves_through_its_states_and_no_other_way(gateway: Serve
     fought(gateway.db)
     path = "/api/breakthroughs/bt/state"
     refused = gateway.http.post(path, json={"state": "promoted"})
-    assert refused.status_code == 409 and "reviewed, rejected" in refused.json()["message"]
+    assert refused.status_code == 409 and "only a reviewed one" in refused.json()["message"]
     changed = gateway.http.post(path, json={"state": "reviewed", "reason": "good"})
     assert changed.json()["status"] == "reviewed"
     listed = gateway.http.get("/api/breakthroughs?state=reviewed").json()["breakthroughs"]
     assert [b["id"] for b in listed] == ["bt"]
+    assert gateway.http.post(path, json={"state": "pending_review"}).status_code == 409
     assert gateway.http.post(path, json={"state": "famous"}).status_code == 422
     missing = gateway.http.post("/api/breakthroughs/x/state", json={"state": "reviewed"})
     assert missing.status_code == 404
+
+
+def test_a_trial_that_cannot_be_held_is_told_on_the_breakthrough(gateway: Served) -> None:
+    fought(gateway.db)
+    path = "/api/breakthroughs/bt/state"
+    gateway.http.post(path, json={"state": "reviewed"})
+    begun = gateway.http.post(path, json={"state": "promoted"})
+    assert begun.status_code == 202 and begun.json()["run_id"] == "promote-bt-0"
+
+    def told() -> str | None:
+        return gateway.http.get("/api/breakthroughs").json()["breakthroughs"][0]["last_trial"]
+
+    assert "0 active ones did not show the tactic" in until(told, 60)
+    assert gateway.http.get("/api/breakthroughs?state=reviewed").json()["breakthroughs"]
 
 
 def test_a_training_run_is_shown_with_its_epochs_and_newest_cases(gateway: Served) -> None:

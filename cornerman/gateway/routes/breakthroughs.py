@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from cornerman.domain.breakthroughs import Breakthrough, check_transition
+from cornerman.domain.breakthroughs import Breakthrough
 from cornerman.domain.errors import BadInputError, ConflictError
-from cornerman.gateway.auth import require_api
+from cornerman.gateway.auth import ApiCaller, client_address, require_api
 from cornerman.gateway.describe import Id, answers, require_text
 from cornerman.gateway.errors import not_found
 from cornerman.gateway.models import BreakthroughBody, BreakthroughsAnswer, StateChange
 from cornerman.gateway.wiring import GatewayDep
+from cornerman.runner import start_promotion
 from storage import breakthroughs
 
 router = APIRouter(prefix="/api/breakthroughs", tags=["breakthroughs"], dependencies=[require_api])
@@ -35,29 +36,49 @@ async def list_breakthroughs(
     return JSONResponse({"breakthroughs": [_body(item) for item in reversed(found)]})
 
 
-@router.post("/{id}/state", response_model=None, responses=answers(BreakthroughBody, 404, 409))
+@router.post(
+    "/{id}/state",
+    response_model=None,
+    responses=answers(BreakthroughBody, 404, 409)
+    | {202: {"model": BreakthroughBody, "description": "Its trial has begun."}},
+)
 async def change_state(
-    gateway: GatewayDep, breakthrough_id: Id, wanted: StateChange
+    request: Request,
+    gateway: GatewayDep,
+    caller: ApiCaller,
+    breakthrough_id: Id,
+    wanted: StateChange,
 ) -> JSONResponse:
-    """Decide about a breakthrough."""
+    """Decide about a breakthrough.
+
+    `promoted` begins its trial on personas that did not show the tactic, and answers 202 with the
+    trial's `run_id`; the state changes only when the tactic holds up there.
+    """
     require_text(breakthrough_id, "breakthrough")
-    changed = await gateway.db.write(_change, breakthrough_id, wanted.state)
+    by = f"{caller}@{client_address(request)}"
+    if wanted.state == "promoted":
+        found, run_id = await start_promotion(gateway.db, gateway.settings, breakthrough_id, by=by)
+        return JSONResponse(_body(found) | {"run_id": run_id}, status_code=202)
+    changed = await gateway.db.write(
+        _change, breakthrough_id, wanted.state, by=by, reason=wanted.reason
+    )
     if changed is None:
         raise not_found("breakthrough", breakthrough_id)
     return JSONResponse(_body(changed))
 
 
-def _change(session: Any, breakthrough_id: str, state: State) -> Breakthrough | None:
+def _change(
+    session: Any, breakthrough_id: str, state: State, *, by: str, reason: str
+) -> Breakthrough | None:
     found = breakthroughs.read_breakthrough(session, breakthrough_id)
     if found is None or found.status == state:
         return found
     try:
-        check_transition(found.status, state)
+        return breakthroughs.review_breakthrough(
+            session, breakthrough_id, state, by=by, reason=reason
+        )
     except BadInputError as error:
-        raise ConflictError(error.message, existing_id=found.id) from error
-    changed = found.model_copy(update={"status": state})
-    breakthroughs.update_breakthrough(session, changed)
-    return changed
+        raise ConflictError(error.message, existing_id=found.id, hint=error.hint) from error
 
 
 def _body(found: Breakthrough) -> dict[str, Any]:
