@@ -1,1 +1,1 @@
-"""How the flows are deployed: schedules, pools and limits."""
+"""Work pool, deployments, limits and the processes of a machine: how Cornerman is kept running."""

@@ -19,6 +19,7 @@ from flows.battle_hold import BatchTimeUpError, hold_battles
 from flows.battle_run import BattleRun, prepare_batch
 from flows.embedded import ServedFlow
 from flows.engine import open_engine
+from flows.reported import reported, run_name
 from flows.session import RunSession, run_session
 
 
@@ -68,4 +69,9 @@ async def _work(run: BattleRun, session: RunSession) -> StopError | None:
         await context.llm.aclose()
 
 
-battle_batch = ServedFlow(_battle, name="battle-batch", validate_parameters=True)
+battle_batch = ServedFlow(
+    reported("batch")(_battle),
+    name="battle-batch",
+    flow_run_name=run_name,
+    validate_parameters=True,
+)

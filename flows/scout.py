@@ -14,6 +14,7 @@ from cornerman.domain.scout_request import ScoutParameters
 from flows.battle_tell import breakthrough_fact, budget_fact
 from flows.embedded import ServedFlow
 from flows.engine import Engine, open_engine
+from flows.reported import reported, run_name
 from flows.session import run_session
 from storage import battles, ledger, runs, workflows
 from tasks.budget_stop import trip_kill_switch
@@ -123,4 +124,6 @@ def _create(session: Any, run_id: str, parameters: ScoutParameters, simulated: b
     )
 
 
-scout = ServedFlow(_scout, name="scout", validate_parameters=True)
+scout = ServedFlow(
+    reported("scout")(_scout), name="scout", flow_run_name=run_name, validate_parameters=True
+)

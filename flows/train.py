@@ -18,6 +18,7 @@ from cornerman.domain.secrets import redact
 from cornerman.domain.train_parameters import TrainParameters
 from flows.embedded import ServedFlow
 from flows.engine import open_engine
+from flows.reported import reported, run_name
 from flows.session import RunSession, run_session
 from flows.training_end import end_training
 from flows.training_prepare import prepare_training
@@ -93,4 +94,9 @@ class TrainFlow(ServedFlow[Any, Any]):
         return super().serialize_parameters(parameters)
 
 
-train_workflow = TrainFlow(_train, name="train-workflow", validate_parameters=True)
+train_workflow = TrainFlow(
+    reported("training")(_train),
+    name="train-workflow",
+    flow_run_name=run_name,
+    validate_parameters=True,
+)

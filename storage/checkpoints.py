@@ -105,7 +105,9 @@ def create_checkpoint(session: Session, new: NewCheckpoint) -> tuple[Checkpoint,
     version = (session.execute(highest).scalar_one_or_none() or 0) + 1
     incumbent = read_best_checkpoint(session, new.workflow_id)
     fingerprint = new.metadata.get("dataset_fingerprint")
-    takes, why = becomes_best(incumbent, new.metrics.get("validation_score"), fingerprint)
+    takes, why = False, "it waits for a decision"
+    if new.may_be_best:
+        takes, why = becomes_best(incumbent, new.metrics.get("validation_score"), fingerprint)
     created_at = _later_than_newest(session, new.workflow_id)
     session.execute(
         insert(table).values(

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import signal
 import socket
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -45,17 +46,18 @@ def serve(
     if not gateway_only and importlib.util.find_spec(_MACHINE) is not None:
         _serve_machine(out, host, port)
         return
-    _end_with_parent()
+    is_child = _end_with_parent()
     _refuse_taken(host, port)
     # An old schema is told here, not by the first caller's error.
     with database():
         pass
     address = f"http://{host}:{port}"
     monitor = f"{address}/admin/training-monitor"
-    out.document({"address": address, "monitor": monitor})
-    out.say(f"Gateway  {address}")
-    out.say(f"Monitor  {monitor}")
-    out.note("Ctrl-C ends it; runs that it started go on.", style=None)
+    if not is_child:
+        out.document({"address": address, "monitor": monitor})
+        out.say(f"Gateway  {address}")
+        out.say(f"Monitor  {monitor}")
+        out.note("Ctrl-C ends it; runs that it started go on.", style=None)
     # By name: two entrances never import each other, so that either can be left out.
     gateway: Any = importlib.import_module("cornerman.gateway")
     # Being told to stop is how a server ends well.
@@ -77,8 +79,8 @@ def _serve_machine(out: Out, host: str, port: int) -> None:
                 host,
                 port,
                 path=path,
-                up=lambda addresses: _print(out, addresses, "Ctrl-C ends it all."),
-                say=lambda text: out.note(text, style=None),
+                up=partial(_print, out, note="Ctrl-C ends it all."),
+                say=partial(out.note, style=None),
             )
     except machine.AlreadyUpError as error:
         _print(out, error.addresses, error.message)
@@ -92,12 +94,12 @@ def _print(out: Out, addresses: Any, note: str) -> None:
     out.note(note, style=None)
 
 
-def _end_with_parent() -> None:
-    """When `cornerman serve` started this process, end when it ends."""
+def _end_with_parent() -> bool:
+    """When `cornerman serve` started this process, end when it ends; returns whether it did."""
     if importlib.util.find_spec(_PARENT) is None:
-        return
+        return False
     parent: Any = importlib.import_module(_PARENT)
-    parent.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return bool(parent.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM)))
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -60,7 +60,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class NewCheckpoint:
-    """A checkpoint to store; `id` is deterministic, so that storing it twice stores one."""
+    """A checkpoint to store; `id` is deterministic, so that storing it twice stores one.
+
+    Args:
+        may_be_best: Whether it takes `is_best` when it earned it; otherwise somebody decides later.
+    """
 
     id: str
     workflow_id: str
@@ -68,6 +72,7 @@ class NewCheckpoint:
     metrics: dict[str, Any]
     metadata: dict[str, Any]
     artifact_url: str | None = None
+    may_be_best: bool = True
 
 
 def becomes_best(

@@ -44,7 +44,7 @@ def public_request(spec: TrainSpec, prompts: Prompts) -> dict[str, Any]:
     The prompts are kept because "the workflow's best checkpoint" may be another one by the time
     the run is resumed.
     """
-    dumped = spec.model_dump(mode="json", exclude={"run_id"})
+    dumped = spec.model_dump(mode="json", exclude={"run_id", "promote"})
     dumped["prompts"] = {name: prompt.model_dump(mode="json") for name, prompt in prompts.items()}
     if isinstance(dumped.get("runnable_config"), dict):
         dumped["runnable_config"].pop("prompts", None)

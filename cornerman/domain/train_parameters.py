@@ -19,3 +19,8 @@ class TrainParameters(TrainSpec):
         "flow run gives it, so that Prefect's retry of a flow run continues it too.",
         examples=["nightly-2026-01-31"],
     )
+    promote: bool = Field(
+        True,
+        description="Whether a better checkpoint becomes the workflow's best by itself; without "
+        "it, somebody decides later.",
+    )

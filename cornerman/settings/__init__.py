@@ -10,6 +10,7 @@ from cornerman.settings.load import (
     use_settings,
 )
 from cornerman.settings.model import Settings
+from cornerman.settings.process import child_environment, worker_lock
 from cornerman.settings.secrets import resolve_references
 from cornerman.settings.values import module_allowed
 
@@ -18,6 +19,7 @@ __all__ = [
     "InvalidSettingsError",
     "SettingReport",
     "Settings",
+    "child_environment",
     "explain",
     "get_settings",
     "load_settings",
@@ -25,4 +27,5 @@ __all__ = [
     "reset_settings",
     "resolve_references",
     "use_settings",
+    "worker_lock",
 ]
