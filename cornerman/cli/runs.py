@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -164,13 +165,14 @@ def cancel(
     json: JsonOption = False,
 ) -> None:
     """End a run; what it has is kept, and a training run can be resumed."""
-    from storage.runs import request_cancel
+    from cornerman.runner.start import cancel_run
+    from cornerman.settings import get_settings
 
     out = Out(json)
     with database() as db:
         run = find_run(db, run_id)
-        with db.writing() as session:
-            request_cancel(session, run.id)
+        # Also ends one that waits for a worker or for its process to begin.
+        asyncio.run(cancel_run(db, run.id, settings=get_settings()))
         run = _wait_until_ended(db, run.id)
     out.document(run_document(run))
     if not run.finished:

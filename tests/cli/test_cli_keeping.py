@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from cornerman.cli.store import database
 from cornerman.domain.checkpoints import NewCheckpoint
 from storage.checkpoints import create_checkpoint, read_best_moves
+from storage.clock import now
+from storage.runs import claim_run, create_run, finish_run
+from storage.tables import runs
 from storage.workflows import create_workflow
 from tests.cli.conftest import Printed
 
@@ -109,3 +114,26 @@ def test_a_rollback_keeps_its_reason(command: Command, two_checkpoints: list[str
 def test_a_rollback_wants_a_reason_and_a_known_checkpoint(command: Command) -> None:
     assert command("checkpoints", "rollback", "11").code == 2
     assert command("checkpoints", "rollback", "33", "--reason", "x").code == 2
+
+
+def test_a_run_that_nobody_works_on_is_cancelled_at_once(command: Command) -> None:
+    command("db", "upgrade")
+    with database() as db, db.writing() as session:
+        create_workflow(session, "labels")
+        create_run(
+            session,
+            run_id="lost",
+            kind="train",
+            workflow_id="labels",
+            request={},
+            random_state={},
+            simulated=True,
+        )
+        claim_run(session, "lost", "host:1:dead")
+        finish_run(session, "lost", status="failed")
+    assert command("runs", "cancel", "lost", "--json").json()["status"] == "failed"
+    with database() as db, db.writing() as session:
+        claim_run(session, "lost", "host:1:dead")
+        long_ago = now() - timedelta(minutes=5)
+        session.execute(update(runs).where(runs.c.id == "lost").values(heartbeat_at=long_ago))
+    assert command("runs", "cancel", "lost", "--json").json()["status"] == "cancelled"
