@@ -7,6 +7,7 @@ checkpoint, which then is the workflow's best, so that the next batch plays with
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from cornerman.domain.breakthroughs import Breakthrough
@@ -34,21 +35,24 @@ async def _promote(parameters: PromoteParameters) -> dict[str, Any]:
 
     Returns:
         `{"breakthrough_id", "status", "promoted", "reason", "checkpoint_id", "run_id",
-        "cost_usd", "stopped_by"}`. A trial that was stopped goes on when it is asked for again.
+        "cost_usd", "stopped_by"}`; no run when it was promoted before. A trial that was
+        stopped goes on when it is asked for again.
 
     Raises:
         NotFoundError: There is no such breakthrough.
         BadInputError: It was not reviewed, or too few personas are left to try it on.
     """
     async with open_database() as db:
-        spec = await db.read(_trial, parameters)
+        found = await db.read(_reviewed, parameters.breakthrough_id)
+        if found.status == "promoted":
+            return _answer(found, None)
+        spec = await db.read(_trial, parameters, found)
     result = await train_workflow(spec)
     async with open_database() as db:
         return await db.write(_conclude, parameters, result)
 
 
-def _trial(session: Any, parameters: PromoteParameters) -> TrainParameters:
-    found = _reviewed(session, parameters.breakthrough_id)
+def _trial(session: Any, parameters: PromoteParameters, found: Breakthrough) -> TrainParameters:
     workflow = read_battle_workflow(session, found.workflow_id)
     best = checkpoints.read_best_checkpoint(session, workflow.id)
     usable = best is not None and workflow.agent_prompt in best.prompts
@@ -61,9 +65,8 @@ def _trial(session: Any, parameters: PromoteParameters) -> TrainParameters:
         "prompt": workflow.agent_prompt,
     }
     held_out = _held_out(session, found, parameters)
-    return TrainParameters.model_validate(
+    spec = TrainParameters.model_validate(
         {
-            "run_id": f"promote-{found.id[:13]}-{parameters.seed}",
             "workflow_id": workflow.id,
             "prompts": {name: prompt.model_dump() for name, prompt in prompts.items()},
             "graph_config": {"entrypoint": ENTRYPOINT},
@@ -82,6 +85,10 @@ def _trial(session: Any, parameters: PromoteParameters) -> TrainParameters:
             },
         }
     )
+    # Another incumbent or other personas make it another trial; the same ones go on with it.
+    content = spec.model_dump_json(include={"prompts", "dataset"})
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return spec.model_copy(update={"run_id": f"promote-{found.id[:13]}-{digest}"})
 
 
 def _reviewed(session: Any, breakthrough_id: str) -> Breakthrough:
@@ -159,15 +166,20 @@ def _conclude(
         )
     found = found.model_copy(update={"last_trial": reason})
     breakthroughs.update_breakthrough(session, found)
+    return _answer(found, result)
+
+
+def _answer(found: Breakthrough, result: dict[str, Any] | None) -> dict[str, Any]:
+    trial = result or {}
     return {
         "breakthrough_id": found.id,
         "status": found.status,
         "promoted": found.status == "promoted",
-        "reason": reason,
+        "reason": found.last_trial,
         "checkpoint_id": found.checkpoint_id,
-        "run_id": result["run_id"],
-        "cost_usd": result["cost_usd"],
-        "stopped_by": result["stopped_by"],
+        "run_id": trial.get("run_id"),
+        "cost_usd": trial.get("cost_usd", 0.0),
+        "stopped_by": trial.get("stopped_by"),
     }
 
 

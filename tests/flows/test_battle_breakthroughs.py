@@ -45,7 +45,7 @@ def teach(arena: Arena, gain: float) -> None:
         if persona == 0:
             return 200
         taught = TACTIC in request["messages"][0]["content"]
-        return 120 + (gain + persona % 3 if taught else 0)
+        return 120 + (gain + persona % 3 if taught and gain else 0)
 
     arena.script.price = price
 
@@ -139,9 +139,12 @@ async def test_a_tactic_that_holds_up_becomes_the_agents_prompt(arena: Arena) ->
     before = await arena.batch(batch_size=3)
     done = await promote(review(arena))
     assert (done["promoted"], done["status"]) == (True, "promoted"), done["reason"]
-    assert "better by +61.0 points on 12 held-out personas" in done["reason"]
+    assert re.match(r"better by \+6[012]\.\d points on 12 held-out personas", done["reason"])
     assert TACTIC in best(arena).prompts["system"].text
     assert best(arena).id == done["checkpoint_id"]
+    asked = arena.server.total
+    assert (await promote(done["breakthrough_id"]))["promoted"]
+    assert arena.server.total == asked
     after = await arena.batch(batch_size=3, persona_ids=["p1", "p2", "p3"])
     assert (before["agentVersion"], after["agentVersion"]) == ("seed", "v2")
     assert after["averageScore"] == 81
