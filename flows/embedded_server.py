@@ -11,23 +11,20 @@ import select
 import shutil
 import sys
 import threading
-import time
 
 import uvicorn
 
 _LOOK_SECONDS = 0.5
-_LONGEST_GOODBYE_SECONDS = 2.0
 
 
-def _end_with_parent(server: uvicorn.Server, folder: str, parent: int) -> None:
+def _end_with_parent(folder: str, parent: int) -> None:
     # What the parent forked may hold the pipe open, so the parent's number is looked at too.
     while os.getppid() == parent:
         ready, _, _ = select.select([0], [], [], _LOOK_SECONDS)
         if ready and not os.read(0, 4096):
             break
-    server.should_exit = True
-    time.sleep(_LONGEST_GOODBYE_SECONDS)
-    # The parent removes it when it can; a killed one cannot.
+    # At once: nobody will read what it holds. The parent removes the folder when it can; a
+    # killed one cannot.
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
@@ -44,13 +41,9 @@ def main() -> None:
         lifespan="on",
     )
     server = uvicorn.Server(config)
-    watching = threading.Thread(
-        target=_end_with_parent, args=(server, folder, os.getppid()), daemon=True
-    )
-    watching.start()
+    watched = (folder, os.getppid())
+    threading.Thread(target=_end_with_parent, args=watched, daemon=True).start()
     server.run()
-    # Ended before its time was up: what is left to do is the parent's.
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -49,12 +49,12 @@ def request_of(count: int = 4, *, evaluator: str = "exact_match", **changes: Any
 
 def climb(request: dict[str, Any], n: int) -> Reply:
     """A model whose answers get better with the prompt's LEVEL, and which raises it by one."""
+    if is_judge(request):
+        return Reply(text='{"reason": "fine", "score": 0.5}')
     said = [str(message["content"]) for message in request["messages"]]
     level = int(re.findall(r"LEVEL (\d+)", "\n".join(said))[0])
     if is_optimizer(request):
         return Reply(text=f"<rewrite>LEVEL {level + 1}</rewrite>")
-    if is_judge(request):
-        return Reply(text='{"reason": "fine", "score": 0.5}')
     need = int(re.findall(r"\d+", said[-1])[0])
     return Reply(text="yes" if level >= need else "no")
 
