@@ -15,14 +15,8 @@ from cornerman.domain.progress import TooManyErroredError, require_few_errored
 from cornerman.domain.seeds import stream
 from storage import candidates as candidate_rows
 from storage import cases as case_rows
-from tasks.case import (
-    CASE_RETRIES,
-    CaseErroredError,
-    CaseJob,
-    errored_result,
-    run_case,
-    store_case,
-)
+from tasks.case import CASE_RETRIES, TASK_MARGIN_SECONDS, run_case
+from tasks.case_record import CaseErroredError, CaseJob, errored_result, store_case
 from tasks.rewrite import ask_optimizer
 from tasks.training_context import TrainingContext
 
@@ -55,6 +49,9 @@ class TrainingLab:
         self._starting = asyncio.Semaphore(
             context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
         )
+        # Made once: to make a task anew for each case costs more than to run it.
+        timeout = context.spec.optimizer.case_timeout_seconds
+        self._run_case = run_case.with_options(timeout_seconds=timeout + TASK_MARGIN_SECONDS)
         self._first_epoch_cases = 0
         self._errored: list[CaseResult] = []
         self.epoch = 1
@@ -190,10 +187,10 @@ class TrainingLab:
                 raise (self._context.stopping or outcome) from None
 
     async def _run_one(self, job: CaseJob) -> CaseResult:
-        async with self._starting:
+        async with self._context.start_slots or self._starting:
             self._context.check()
             try:
-                return await run_case(self._context, job)
+                return await self._run_case(self._context, job)
             except CaseErroredError as error:
                 attempts = 1 + (CASE_RETRIES if error.retried else 0)
                 result = errored_result(job, error, attempts)

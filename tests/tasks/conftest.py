@@ -20,7 +20,7 @@ from cornerman.settings import load_settings
 from storage import cases, events, ledger, runs
 from storage.engine import Database
 from tasks.agent import build_agent
-from tasks.case import CaseJob
+from tasks.case_record import CaseJob
 from tasks.judge import judge_chat
 from tasks.meter import DatabaseMeter
 from tasks.training_context import TrainingContext

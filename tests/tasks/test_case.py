@@ -18,7 +18,8 @@ from cornerman.domain.errors import (
     RunCancelledError,
 )
 from storage import kill_switch, runs
-from tasks.case import CaseErroredError, CaseOverError, errored_result, run_case, store_case
+from tasks.case import CaseOverError, run_case
+from tasks.case_record import CaseErroredError, errored_result, store_case
 from tests.support.llm_standin import Reply
 from tests.tasks import users_code
 from tests.tasks.conftest import Bench

@@ -1,0 +1,1 @@
+"""The rehearsal of battles: how its agents and personas bargain, help and give way."""
