@@ -14,8 +14,8 @@ from prefect.exceptions import ObjectNotFound
 from cornerman.domain.optimizer_options import CONCURRENCY_CAP
 from cornerman.settings import Settings
 from deployments.prefect_api import is_on_postgresql
+from tasks.slots import CASE_TAG
 
-CASE_TAG = "agent-case"
 BATTLE_TAG = "battle"
 
 

@@ -20,8 +20,10 @@ from cornerman.domain.statistics import (
     summary_by_evaluator,
 )
 from flows.lab import TrainingLab
+from flows.tag_limits import is_limited
 from storage import cases, events, ledger, runs
 from tasks.checkpoint import store_checkpoint
+from tasks.slots import CASE_TAG
 from tasks.training_context import TrainingContext
 
 _IDS = uuid.UUID("5b1f1d0c-6f8e-5d0a-8a52-0d4d1c4f3f10")
@@ -62,6 +64,9 @@ class TrainingRun:
             before: The run as it was before this process claimed it.
         """
         self.context.begin(owner)
+        if await is_limited(CASE_TAG):
+            self.context.take_slots_before_tasks()
+        await self.context.slots.open(owner)
         if before.status == "failed":
             done = int(before.random_state.get("epoch", 0))
             await self.context.db.write(
@@ -69,7 +74,8 @@ class TrainingRun:
             )
 
     async def close(self) -> None:
-        """Let go of the model client."""
+        """Let go of slots and of the model client."""
+        await self.context.slots.close()
         await self.llm.aclose()
 
     # -- the steps

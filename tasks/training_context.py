@@ -6,9 +6,9 @@ task, and would visit the whole dataset for each case.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +16,14 @@ from cornerman.clients.llm import LLM
 from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
 from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
+from cornerman.domain.optimizer_options import CONCURRENCY_CAP
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.evaluators.base import Evaluator
 from cornerman.settings import Settings
 from storage.engine import Database
 from tasks.agent import Agent
 from tasks.meter import DatabaseMeter
+from tasks.slots import CASE_TAG, SharedSlots
 
 # A million USD: more than any run, and far inside the databases' integers.
 NO_LIMIT_PICO = 10**18
@@ -67,7 +69,12 @@ class TrainingContext:
         self.simulated = simulated
         # The process that works on the run; see `begin`.
         self.owner = ""
-        self.case_slots = asyncio.Semaphore(spec.optimizer.effective_concurrency)
+        self.slots = SharedSlots(
+            db, CASE_TAG, most=spec.optimizer.effective_concurrency, total=CONCURRENCY_CAP
+        )
+        # Taken inside of a case's task; or, instead, before the task begins.
+        self.case_slots: AbstractAsyncContextManager[None] = self.slots
+        self.start_slots: AbstractAsyncContextManager[None] | None = None
         self.stopping: CornermanError | None = None
         self._deadline: float | None = None
 
@@ -76,6 +83,10 @@ class TrainingContext:
         self.owner = owner
         if self.spec.optimizer.max_seconds is not None:
             self._deadline = time.monotonic() + self.spec.optimizer.max_seconds
+
+    def take_slots_before_tasks(self) -> None:
+        """Begin no task that has no slot yet: it would hold a place under a server's tag limit."""
+        self.start_slots, self.case_slots = self.slots, nullcontext()
 
     def scope(self, subject: str) -> CallScope:
         """Budgets and rows for a call made now on behalf of `subject`."""
