@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from cornerman.domain.errors import ConflictError
-from cornerman.domain.runs import Run
 from storage import battles, ledger, runs
-from storage.clock import now
 from tasks.battle import end_battle
 
-# A batch that no worker took for so long is not coming; a worker that does all the same goes on.
-WAITS_AT_MOST = timedelta(minutes=15)
 _DIED = "The process that held it died; start the batch again under its id to go on."
 
 
@@ -25,19 +20,13 @@ def refuse_overlap(session: Any, mine: str | None) -> None:
     for other in runs.read_runs(session, kind="battle", active=True):
         if other.id == mine:
             continue
-        if _goes_on(other):
+        if runs.goes_on(other):
             raise ConflictError(
                 f"A batch is running already: {other.id}.",
                 existing_id=other.id,
                 hint=f"Wait for it, or end it with: cornerman runs cancel {other.id}",
             )
         end_dead_batch(session, other.id)
-
-
-def _goes_on(run: Run) -> bool:
-    if run.status == "pending":
-        return now() - run.created_at < WAITS_AT_MOST
-    return runs.is_alive(run)
 
 
 def end_dead_batch(session: Any, batch_id: str) -> None:

@@ -10,7 +10,14 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import ConflictError
-from cornerman.domain.runs import DEAD_AFTER_SECONDS, Run, RunKind, RunSignals, RunStatus
+from cornerman.domain.runs import (
+    DEAD_AFTER_SECONDS,
+    WAITS_AT_MOST_SECONDS,
+    Run,
+    RunKind,
+    RunSignals,
+    RunStatus,
+)
 from storage.clock import now
 from storage.run_reads import (
     LAST_SEQ,
@@ -95,6 +102,13 @@ def is_alive(run: Run) -> bool:
     if run.heartbeat_at is None or run.owner is None:
         return False
     return now() - run.heartbeat_at < timedelta(seconds=DEAD_AFTER_SECONDS)
+
+
+def goes_on(run: Run) -> bool:
+    """Whether a process works on the run, or will: one that waits for its worker still may."""
+    if run.status == "pending":
+        return now() - run.created_at < timedelta(seconds=WAITS_AT_MOST_SECONDS)
+    return run.status == "running" and is_alive(run)
 
 
 def claim_run(

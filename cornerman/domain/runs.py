@@ -15,6 +15,8 @@ FINISHED: frozenset[str] = frozenset({"completed", "stopped", "cancelled", "fail
 # A process bumps its runs' heartbeat this often; one that is silent for longer is taken for dead.
 HEARTBEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 20.0
+# A run that no worker took for so long is not coming; if one does all the same, it is worked on.
+WAITS_AT_MOST_SECONDS = 15 * 60.0
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def _refuse_kill_switch(session: Any) -> None:
 def _refuse_overlap(session: Any, launched: frozenset[str]) -> None:
     for other in runs.read_runs(session, kind="battle", active=True):
         # One whose process died still counts while it is to be started again here.
-        if other.status == "pending" or runs.is_alive(other) or other.id in launched:
+        if runs.goes_on(other) or other.id in launched:
             raise ConflictError(
                 f"A batch is running already: {other.id}.",
                 existing_id=other.id,

@@ -11,6 +11,7 @@ from cornerman.domain.promote_request import PromoteParameters
 from cornerman.runner import local
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
+from flows.promotion_trial import make_trial
 from storage import breakthroughs, kill_switch
 from storage.engine import Database
 
@@ -26,12 +27,13 @@ async def start_promotion(
     Raises:
         NotFoundError: There is no such breakthrough.
         ConflictError: It was not reviewed, or no tactic could be named.
+        BadInputError: Too few personas are left to try it on.
         KillSwitchActiveError: The kill-switch is on.
     """
     found = await db.read(_promotable, breakthrough_id)
     parameters = PromoteParameters.model_validate({"breakthrough_id": found.id, "by": by})
-    # The flow names its run by breakthrough and seed, so that a stopped trial goes on.
-    run_id = f"promote-{found.id[:13]}-{parameters.seed}"
+    # Named by what is tried on whom, so that a stopped trial goes on.
+    run_id = str((await db.read(make_trial, parameters, found)).run_id)
     launch = Launch(run_id, "promote", parameters.model_dump(mode="json"))
     await asyncio.to_thread(local.start_process, LaunchFolder(settings.home), launch)
     return found, run_id

@@ -14,7 +14,7 @@ import structlog
 from cornerman.gateway.logs import set_up_logs
 from storage.engine import Database
 from tests.gateway.samples import fought, store_checkpoints
-from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, new_run, say, until
+from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, new_run, say
 
 PATH = "/api/workflows/support/agentensor/checkpoints"
 
@@ -99,17 +99,13 @@ def test_a_breakthrough_moves_through_its_states_and_no_other_way(gateway: Serve
     assert missing.status_code == 404
 
 
-def test_a_trial_that_cannot_be_held_is_told_on_the_breakthrough(gateway: Served) -> None:
+def test_a_trial_that_cannot_be_held_is_refused_before_it_begins(gateway: Served) -> None:
     fought(gateway.db)
     path = "/api/breakthroughs/bt/state"
     gateway.http.post(path, json={"state": "reviewed"})
-    begun = gateway.http.post(path, json={"state": "promoted"})
-    assert begun.status_code == 202 and begun.json()["run_id"] == "promote-bt-0"
-
-    def told() -> str | None:
-        return gateway.http.get("/api/breakthroughs").json()["breakthroughs"][0]["last_trial"]
-
-    assert "0 active ones did not show the tactic" in until(told, 60)
+    refused = gateway.http.post(path, json={"state": "promoted"})
+    assert refused.status_code == 422
+    assert "0 active ones did not show the tactic" in refused.json()["message"]
     assert gateway.http.get("/api/breakthroughs?state=reviewed").json()["breakthroughs"]
 
 
