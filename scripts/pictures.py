@@ -57,8 +57,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "CORNERMAN_HOME": str(folder / "home"),
         "API_TOKEN": secrets.token_hex(16),
-        "MAX_CONCURRENT_BATTLES": "2",
-        "DELAY_BETWEEN_BATTLES_MS": "500",
+        "DELAY_BETWEEN_BATTLES_MS": "100",
         "DO_NOT_TRACK": "1",
     }
 
@@ -80,13 +79,13 @@ def _photograph_report(browser: Browser, path: Path) -> None:
 def _photograph_monitor(browser: Browser, env: dict[str, str], folder: Path) -> None:
     """While a batch runs, so that the picture shows what the page is for."""
     with _serving(env, folder) as url, _running_batch(env, folder):
-        page = browser.new_page(viewport={"width": WIDTH, "height": 1290})
+        page = browser.new_page(viewport={"width": WIDTH, "height": 1450})
         page.goto(f"{url}/admin/training-monitor")
         page.fill("#token", env["API_TOKEN"])
         page.keyboard.press("Enter")
-        page.wait_for_selector(".feed .row .live", timeout=120_000)
-        page.wait_for_function("document.querySelectorAll('.feed .live').length > 1")
-        page.wait_for_timeout(2_500)
+        # Three battles that talk, and the first scores.
+        page.locator(".feed .live", has_text="turn").nth(2).wait_for(timeout=120_000)
+        page.wait_for_timeout(3_000)
         _save(page.screenshot(), DOCS / "monitor.png")
 
 
@@ -119,7 +118,9 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def _running_batch(env: dict[str, str], folder: Path) -> Generator[None]:
     command = [COMMAND, "battle", "--batch-size", str(BATTLES)]
-    batch = subprocess.Popen(command, env=env, cwd=folder, stdout=_QUIET, stderr=_QUIET)
+    # As slow as a model, so that there is something to see.
+    slow = env | {"REHEARSAL_LATENCY_MS": "700", "MAX_CONCURRENT_BATTLES": "3"}
+    batch = subprocess.Popen(command, env=slow, cwd=folder, stdout=_QUIET, stderr=_QUIET)
     try:
         yield
     finally:

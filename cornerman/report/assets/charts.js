@@ -80,7 +80,7 @@ globalThis.cornermanCharts = (() => {
       options: {
         scales: { x: { time: false, range: () => [0.7, Math.max(n, 2) + 0.3] }, y: { range: () => [0, 100] } },
         axes: [
-          axis({ size: 34, grid: { show: false }, space: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200], values: (u, v) => v.map(x => d.ticks[x - 1] ?? "") }),
+          axis({ size: 34, grid: { show: false }, space: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200], values: (u, v) => v.map((x, i) => d.ticks[x - 1] === d.ticks[v[i - 1] - 1] ? "" : d.ticks[x - 1] ?? "") }),
           axis({ size: 40, space: 40 }),
         ],
         series: [{}, ghost(), { stroke: color("blue"), width: 2.5, points: { show: false }, spanGaps: true }, ghost(), ghost()],

@@ -89,7 +89,8 @@ def test_the_kill_switch_needs_a_reason_and_a_confirmation(open_page: Open, fill
 def test_the_page_fills_while_a_batch_runs_and_the_switch_stops_it(
     open_page: Open, serve: Callable[..., Served], sqlite_db: Any
 ) -> None:
-    gateway = serve(sqlite_db, MAX_CONCURRENT_BATTLES="1", TRAINING_BATCH_SIZE="10")
+    # Slow enough that the switch comes before the end.
+    gateway = serve(sqlite_db, MAX_CONCURRENT_BATTLES="1", REHEARSAL_LATENCY_MS="100")
     page = open_page(gateway)
     started = gateway.cron.post("/api/cron/train", json={"batchSize": 10}).json()
     run_id = started["batch"]["batchId"]

@@ -1,7 +1,7 @@
 // The live list of battles; each opens its transcript.
 import { openTranscript } from "../dialogs/transcript.js";
 import { empty, h, swap } from "../dom.js";
-import { ago, points } from "../format.js";
+import { ago, plural, points } from "../format.js";
 import { onAnswer, redraw, state } from "../store.js";
 import * as shapes from "../shapes.js";
 import { glance, name } from "../text.js";
@@ -12,12 +12,10 @@ let whole = false;
 
 function standing(battle, turn) {
   if (!isLive(battle)) return battle.score === null ? "–" : h("strong", {}, points(battle.score));
-  if (turn) return h("span", { class: "live" }, `turn ${turn.index + 1}`);
-  return battle.status === "pending" ? "waiting" : h("span", { class: "live" }, "starting");
+  return h("span", { class: "live" }, turn ? `turn ${turn.index + 1}` : "starting");
 }
 
-/** Those that talk first, then those that wait, then what came of the others. */
-const rank = (battle) => (!isLive(battle) ? 2 : battle.status === "pending" ? 1 : 0);
+const isWaiting = (battle) => isLive(battle) && battle.status === "pending";
 
 /** A row stays the same element while its content changes, so that no click falls between two. */
 const rows = new Map();
@@ -44,6 +42,7 @@ function content(battle) {
   ];
 }
 
+const queue = h("p", { class: "aside queue" });
 const list = h("ol", { class: "feed" });
 const more = h("button", { class: "more", type: "button", onclick: () => { whole = !whole; redraw("battles"); } });
 
@@ -51,14 +50,17 @@ function drawFeed(value, error) {
   const box = document.getElementById("feed");
   box.removeAttribute("aria-busy");
   if (error) return swap(box, h("p", { class: "empty" }, error.message));
-  const battles = [...value.battles].sort((a, b) => rank(a) - rank(b));
-  if (!battles.length) return swap(box, empty("No battle yet. To let the agent meet its personas, type", "cornerman battle"));
+  // Those that talk come first; those that have not begun have nothing to tell yet.
+  const waiting = value.battles.filter(isWaiting);
+  const battles = value.battles.filter((battle) => !isWaiting(battle)).sort((a, b) => Number(isLive(b)) - Number(isLive(a)));
+  if (!value.battles.length) return swap(box, empty("No battle yet. To let the agent meet its personas, type", "cornerman battle"));
   const items = (whole ? battles : battles.slice(0, FIRST)).map(row);
   if (items.length !== list.children.length || items.some((item, place) => item !== list.children[place])) swap(list, items);
   more.hidden = battles.length <= FIRST;
   more.textContent = whole ? "Show fewer" : `Show the newest ${battles.length}`;
   more.setAttribute("aria-expanded", String(whole));
-  if (list.parentElement !== box) swap(box, list, more);
+  queue.textContent = waiting.length ? `${plural(waiting.length, "battle")} waiting to begin` : "";
+  if (list.parentElement !== box) swap(box, queue, list, more);
   const held = new Set(battles.map((battle) => battle.id));
   for (const id of rows.keys()) if (!held.has(id)) rows.delete(id);
 }
