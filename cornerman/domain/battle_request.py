@@ -18,48 +18,72 @@ class BattleBatchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workflow_id: str = Field(
-        default="negotiation", min_length=1, description="Workflow whose agent plays."
+        default="negotiation",
+        min_length=1,
+        description="Workflow whose agent plays.",
+        examples=["negotiation"],
     )
     batch_size: int | None = Field(
         default=None,
         ge=1,
         le=MAX_BATCH_SIZE,
         description="Battles in the batch; None: the setting's.",
+        examples=[5],
     )
     policy: SelectionPolicy = Field(
         default="rotate",
         description="Which personas are met: rotate (least recently met), hardest, uncertain.",
+        examples=["rotate"],
     )
     seed: int = Field(
-        default=0, ge=0, le=2**31 - 1, description="The same seed gives the same battles."
+        default=0,
+        ge=0,
+        le=2**31 - 1,
+        description="The same seed gives the same battles.",
+        examples=[0],
     )
     turn_limit: int = Field(
-        default=10, ge=2, le=40, description="Turns of both sides together before a battle ends."
+        default=10,
+        ge=2,
+        le=40,
+        description="Turns of both sides together before a battle ends.",
+        examples=[10],
     )
     batch_budget_usd: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
         description="Never spent beyond; None: the setting's.",
+        examples=[5.0],
     )
     time_limit_ms: int | None = Field(
         default=None,
         ge=1,
         description="After this, running battles are cancelled; None: the setting's.",
+        examples=[50000],
     )
     persona_ids: list[str] | None = Field(
         default=None,
         min_length=1,
         description="Choose among these personas alone; None: all active ones.",
+        examples=[["negotiation-skeptic"]],
     )
     batch_key: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The same key gives the same batch."
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The same key gives the same batch.",
+        examples=["2026-01-01-morning"],
     )
     confirm_breakthroughs: bool = Field(
-        default=False, description="Re-run a breakthrough with other seeds when the budget allows."
+        default=False,
+        description="Re-run a breakthrough with other seeds when the budget allows.",
+        examples=[True],
     )
     second_referee: bool = Field(
-        default=False, description="Have a second referee judge each battle, to report agreement."
+        default=False,
+        description="Have a second referee judge each battle, to report agreement.",
+        examples=[True],
     )
 
 
@@ -70,4 +94,5 @@ class BattleParameters(BattleBatchRequest):
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
         description="The batch's id; one that exists is continued. Empty: the flow run gives it.",
+        examples=["batch-2026-01-01"],
     )

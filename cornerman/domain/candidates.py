@@ -14,7 +14,9 @@ class Prompt(BaseModel):
 
     text: str = Field(description="The prompt's text; `{name}` is filled from the case's inputs.")
     requires_grad: bool = Field(False, description="Whether the optimizer may rewrite it.")
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, description="Kept with the prompt; nothing reads it."
+    )
     model: str | None = Field(None, description="Model for this prompt; None: AGENT_MODEL.")
     model_kwargs: dict[str, Any] = Field(
         default_factory=dict, description="Passed to the chat call, such as temperature."

@@ -65,7 +65,11 @@ class TrainingRequest(Options):
         examples=[{"entrypoint": "acme.agents:support_agent"}],
     )
     max_cases: WholeNumber | None = Field(
-        None, gt=0, description="Use only the first so many cases.", examples=[50]
+        None,
+        gt=0,
+        json_schema_extra={"exclusiveMinimum": 0},
+        description="Use only the first so many cases.",
+        examples=[50],
     )
     cache: bool = Field(
         False,
