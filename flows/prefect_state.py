@@ -20,6 +20,7 @@ from prefect.states import Cancelled
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.8
+_MESSAGE = "The run was cancelled; it keeps what it has and can be resumed."
 
 # Flow runs of this process whose work was cancelled, by whomever.
 _cancelled: set[str] = set()
@@ -45,11 +46,24 @@ def note_cancelled(flow_run_id: str) -> None:
     _cancelled.add(flow_run_id)
 
 
+async def leave_cancelling(flow_run_id: str) -> None:
+    """Move a flow run that is being cancelled on: out of Cancelling, Prefect lets nothing end."""
+    if flow_run_id not in _cancelled:
+        return
+    try:
+        async with get_client() as client:
+            flow_run = await client.read_flow_run(UUID(flow_run_id))
+            if flow_run.state is not None and flow_run.state.is_cancelling():
+                ended = Cancelled(message=_MESSAGE)
+                await client.set_flow_run_state(flow_run.id, ended, force=True)
+    except Exception as error:  # noqa: BLE001 - the run has ended well, whatever Prefect shows
+        log.warning("Flow run %s cannot be set to Cancelled: %r", flow_run_id, error)
+
+
 async def show_cancelled(_flow: Flow[Any, Any], flow_run: FlowRun, _state: State[Any]) -> None:
     """Hook of a flow that returned: the end of a cancelled run is Cancelled, not Completed."""
     if str(flow_run.id) not in _cancelled:
         return
     _cancelled.discard(str(flow_run.id))
     async with get_client() as client:
-        message = "The run was cancelled; it keeps what it has and can be resumed."
-        await client.set_flow_run_state(flow_run.id, Cancelled(message=message), force=True)
+        await client.set_flow_run_state(flow_run.id, Cancelled(message=_MESSAGE), force=True)

@@ -18,7 +18,7 @@ from cornerman.domain.errors import ConflictError, RunCancelledError, StorageErr
 from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, Run
 from flows.embedded import serves_alone
 from flows.owners import is_gone, process_owner
-from flows.prefect_state import note_cancelled, watch_flow_run
+from flows.prefect_state import leave_cancelling, note_cancelled, watch_flow_run
 from storage import kill_switch, ledger, runs
 from storage.engine import Database
 
@@ -151,6 +151,8 @@ async def run_session(
             for ended in await asyncio.gather(*watchers, return_exceptions=True):
                 if isinstance(ended, Exception):
                     log.error("Run %s was not watched to its end: %r", run_id, ended)
+            if len(watchers) > 1 and flow_run_id is not None:
+                await leave_cancelling(flow_run_id)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ async def _spent_usd(world: World) -> float:
     return world.rows(SPENT)[0]["spent"] / 10**12
 
 
-@pytest.mark.parametrize("max_cost_usd", [0.0, 0.15, 0.7, 1.37, 2.6, 4.1, 7.77])
+@pytest.mark.parametrize("max_cost_usd", [0.0, 0.15, 0.55, 0.7, 0.93, 1.37])
 async def test_the_ledger_never_passes_the_budget(world: World, max_cost_usd: float) -> None:
     async with LLMStandin(_metered) as server:
         world.use_model(server.base_url, MODEL_PRICES=PRICES, DAILY_BUDGET_USD="1000")

@@ -9,7 +9,14 @@ import pytest
 
 from cornerman.domain.errors import CornermanError
 from tests.support.llm_standin import LLMStandin, Reply
-from tests.support.training import CLIMBING_AGENT, World, cases_of, climb, request_of
+from tests.support.training import (
+    CLIMBING_AGENT,
+    World,
+    cases_of,
+    climb,
+    is_optimizer,
+    request_of,
+)
 
 SECOND = {"case_timeout_seconds": 1}
 
@@ -219,7 +226,12 @@ async def test_an_agent_that_cannot_work_is_not_tried_on_every_case(world: World
 
 
 async def test_max_cases_1_of_2_runs_exactly_one_case_an_epoch(world: World) -> None:
-    async with LLMStandin(climb) as server:
+    def script(request: dict[str, Any], n: int) -> Reply:
+        if is_optimizer(request):
+            return Reply(text=f"<rewrite>LEVEL 1, in other words {n}</rewrite>")
+        return climb(request, n)
+
+    async with LLMStandin(script) as server:
         world.use_model(server.base_url)
         dataset = _cases({"need": 4}, {"need": 4})
         request = request_of(dataset=dataset, max_cases=1, optimizer={"epochs": 3, "proposals": 3})
