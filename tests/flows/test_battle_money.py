@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 
@@ -119,8 +118,7 @@ async def test_a_budget_spent_in_one_process_stops_the_other(arena: Arena) -> No
         await arena.batch()
 
 
-async def test_sums_are_exact_over_many_batches(arena: Arena) -> None:
-    results = [await arena.batch(batch_size=3) for _ in range(3)]
+async def test_sums_are_exact_over_batches(arena: Arena) -> None:
+    results = [await arena.batch(batch_size=3) for _ in range(2)]
     total = sum(round(result["totalCost"] * 10**12) for result in results)
     assert total == arena.check_books()
-    await asyncio.sleep(0)
