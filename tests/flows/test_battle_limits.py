@@ -42,7 +42,9 @@ async def test_time_limit_cancels_what_runs_and_counts_what_ended(arena: Arena) 
         return Reply(hang=True) if "P2" in said or "P3" in said else None
 
     arena.script.override = hang_for_two
-    result = await arena.batch(batch_size=4, time_limit_ms=6_000)
+    result = await arena.batch(
+        batch_size=4, time_limit_ms=4_000, persona_ids=["p0", "p1", "p2", "p3"]
+    )
     statuses = [battle["status"] for battle in result["battles"]]
     assert (result["stoppedBy"], result["battlesCompleted"]) == ("timeout", 2)
     assert statuses == ["scored", "scored", "cancelled", "cancelled"]
