@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from cornerman.runner import LaunchFolder
 from tests.gateway.serving import API_TOKEN, Served
 
 pytestmark = pytest.mark.needs_browser
@@ -104,6 +105,19 @@ def test_a_breakthrough_is_reviewed_and_rejected_with_a_reason(
     expect(page.locator("#review article")).to_contain_text("rejected")
     found = filled.http.get("/api/breakthroughs").json()["breakthroughs"][0]
     assert found["status"] == "rejected"
+
+
+def test_promoting_a_breakthrough_begins_its_trial(open_page: Open, filled: Served) -> None:
+    page = open_page(filled)
+    page.get_by_role("button", name="Mark reviewed: Reasons first").click()
+    page.get_by_role("button", name="Promote: Reasons first").click()
+    page.get_by_role("dialog").get_by_role("button", name="Promote").click()
+    expect(page.locator("#review")).to_contain_text("on trial")
+    launches = LaunchFolder(filled.settings.home)
+    run_id = page.locator("#review .aside .mono").inner_text()
+    assert launches.run_ids() == [run_id]
+    launches.kill(run_id)
+    launches.remove(run_id)
 
 
 def test_the_token_opens_the_door_and_a_wrong_one_does_not(browser: object, filled: Served) -> None:

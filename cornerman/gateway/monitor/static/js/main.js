@@ -15,7 +15,7 @@ import { choose, load, onAnswer, refresh, RESOURCES, state, trainedWorkflow } fr
 import { follow } from "./stream.js";
 import { visible } from "./text.js";
 
-// What moves without an event of its own: the day's budget, a switch turned elsewhere.
+// What moves without an event of its own: the day's budget, a switch turned elsewhere, a trial.
 const POLL_MS = 15_000;
 // What the empty states speak of before anything was ever run.
 const FIRST_WORKFLOW = "negotiation";
@@ -98,7 +98,7 @@ function startClock() {
   setInterval(() => {
     for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = ago(time.dateTime);
   }, 5_000);
-  setInterval(() => { if (!document.hidden) refresh("summary"); }, POLL_MS);
+  setInterval(() => { if (!document.hidden) refresh("summary", "breakthroughs"); }, POLL_MS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(...RESOURCES); });
 }
 

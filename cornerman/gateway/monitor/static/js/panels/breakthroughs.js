@@ -4,7 +4,7 @@ import { ask } from "../dialogs/ask.js";
 import { openTranscript } from "../dialogs/transcript.js";
 import { announce, empty, h, swap } from "../dom.js";
 import { ago, points, words } from "../format.js";
-import { onAnswer, refresh } from "../store.js";
+import { onAnswer, redraw, refresh, state } from "../store.js";
 import { glance, name, visible } from "../text.js";
 
 // As cornerman.domain.breakthroughs allows them; the gateway checks them again.
@@ -17,19 +17,36 @@ const next = {
 const tones = { promoted: "good", rejected: "bad" };
 const order = ["pending_review", "reviewed", "promoted", "rejected"];
 
-async function decide(found, state, label) {
+/** Trials that this page began, until their outcome is known. */
+const trials = new Map();
+
+function trial(found) {
+  const begun = trials.get(found.id);
+  if (begun && found.state === "reviewed" && found.trial === begun.before) {
+    return h("p", { class: "aside" }, h("span", { class: "live" }, "on trial"), " against other personas, run ", h("span", { class: "mono" }, begun.run));
+  }
+  return found.trial && h("p", { class: "aside", dir: "auto" }, "Last trial: ", glance(found.trial, 400));
+}
+
+async function decide(found, to, label) {
   const explain = {
     promoted: "The tactic is tried against other personas. When it holds up there, it goes into the prompts of a new checkpoint.",
     rejected: "It stays on this list as rejected and can be looked at again.",
-  }[state];
-  const send = (reason) => post(path`/api/breakthroughs/${found.id}/state`, { state, reason });
+  }[to];
+  const send = async (reason) => {
+    const answer = await post(path`/api/breakthroughs/${found.id}/state`, { state: to, reason });
+    if (answer.run_id) trials.set(found.id, { run: answer.run_id, before: found.trial });
+  };
   const done = explain
-    ? await ask({ title: `${label}: ${glance(found.title, 80)}`, explain, action: label, tone: state === "rejected" ? "danger" : "", needReason: false, send })
+    ? await ask({ title: `${label}: ${glance(found.title, 80)}`, explain, action: label, tone: to === "rejected" ? "danger" : "", needReason: false, send })
     : await send("").then(() => true);
   if (!done) return;
-  announce(`${label}: ${glance(found.title, 80)}. Done.`);
+  announce(`${label}: ${glance(found.title, 80)}. ${trials.has(found.id) ? "Its trial has begun." : "Done."}`);
+  redraw("breakthroughs");
   refresh("breakthroughs", "summary", "checkpoints");
 }
+
+const personaName = (id) => state.personas?.find((persona) => persona.id === id)?.name ?? id;
 
 function refuse(button, error) {
   button.closest(".actions").append(h("p", { class: "refused", role: "alert" }, error.message));
@@ -43,17 +60,17 @@ function item(found) {
       found.simulated && [" ", h("span", { class: "sim" }, "simulated")]),
     h("p", { dir: "auto" }, visible(found.tactic.slice(0, 4000))),
     found.snippet && h("blockquote", { dir: "auto" }, visible(found.snippet.slice(0, 4000))),
-    h("p", { class: "aside" }, "Against ", name(found.persona), `, score ${points(found.score)}`,
+    h("p", { class: "aside" }, "Against ", name(personaName(found.persona)), `, score ${points(found.score)}`,
       found.confirmed !== null && (found.confirmed ? ", confirmed by re-runs" : ", not confirmed by re-runs"),
       found.seen > 1 && `, seen in ${found.seen} battles`,
       found.at && [", ", h("time", { datetime: found.at, "data-ago": "" }, ago(found.at))]),
-    found.trial && h("p", { class: "aside", dir: "auto" }, "Last trial: ", glance(found.trial, 400)),
+    trial(found),
     found.review && h("p", { class: "aside", dir: "auto" }, "Reviewed: ", glance(found.review, 400)),
     h("div", { class: "actions" },
-      actions.map(([state, label]) => h("button", {
-        type: "button", class: state === "promoted" ? "main" : "", "data-key": `${found.id}-${state}`,
+      actions.map(([to, label]) => h("button", {
+        type: "button", class: to === "promoted" ? "main" : "", "data-key": `${found.id}-${to}`,
         "aria-label": `${label}: ${glance(found.title, 80)}`,
-        onclick: (event) => decide(found, state, label).catch((error) => refuse(event.target, error)),
+        onclick: (event) => decide(found, to, label).catch((error) => refuse(event.target, error)),
       }, label)),
       found.battle && h("button", { type: "button", class: "quiet", "data-key": `${found.id}-read`, "aria-haspopup": "dialog", onclick: () => openTranscript(found.battle) }, "Read the battle")));
 }
@@ -67,3 +84,5 @@ function drawBreakthroughs(found, error) {
 }
 
 onAnswer("breakthroughs", drawBreakthroughs);
+// Their names come with the personas.
+onAnswer("personas", () => redraw("breakthroughs"));
