@@ -66,12 +66,9 @@ def case_runs(
         # One rewrite a round, tried on everything.
         one = Span(0, union, union)
     else:
-        # A parent may not know its batch yet; the winner alone is validated.
-        one = Span(
-            batch,
-            batch * options.proposals + validation / 2,
-            batch * (1 + options.proposals) + validation,
-        )
+        # A parent may not know its batches yet; the winner alone is validated.
+        tried = batch * options.proposals
+        one = Span(batch, tried + validation / 2, min(train, tried) + tried + validation)
     runs = Span(
         union + rounds.low * one.low + test,
         union + rounds.likely * one.likely + 2 * test,

@@ -45,26 +45,43 @@ class OptimizerOptions(Options):
         examples=["reflective"],
     )
     patience: WholeNumber | None = Field(
-        None, ge=1, description="Stop after so many epochs without an improvement.", examples=[2]
+        None,
+        ge=1,
+        json_schema_extra={"minimum": 1},
+        description="Stop after so many epochs without an improvement.",
+        examples=[2],
     )
     target_score: FiniteNumber | None = Field(
-        None, ge=0, le=1, description="Stop when validation reaches this score.", examples=[0.95]
+        None,
+        ge=0,
+        le=1,
+        json_schema_extra={"minimum": 0, "maximum": 1},
+        description="Stop when validation reaches this score.",
+        examples=[0.95],
     )
     max_cost_usd: FiniteNumber | None = Field(
-        None, ge=0, description="Budget of the run in USD; never passed.", examples=[1.0]
+        None,
+        ge=0,
+        json_schema_extra={"minimum": 0},
+        description="Budget of the run in USD; never passed.",
+        examples=[1.0],
     )
     max_seconds: FiniteNumber | None = Field(
-        None, gt=0, description="Start no more work after so many seconds.", examples=[600]
+        None,
+        gt=0,
+        json_schema_extra={"exclusiveMinimum": 0},
+        description="Start no more work after so many seconds.",
+        examples=[600],
     )
     seed: WholeNumber = Field(0, description="Seed of every random choice.", examples=[0])
     repeats: WholeNumber = Field(
         1, ge=1, le=10, description="Runs of each case; a case's score is their mean.", examples=[1]
     )
     proposals: WholeNumber = Field(
-        3, ge=1, le=8, description="Rewrites proposed and tried at once in a round.", examples=[3]
+        6, ge=1, le=8, description="Rewrites proposed and tried at once in a round.", examples=[6]
     )
     minibatch_size: WholeNumber = Field(
-        6, ge=1, le=50, description="Train cases that a rewrite is first tried on.", examples=[6]
+        3, ge=1, le=50, description="Train cases that a rewrite is first tried on.", examples=[3]
     )
 
     @property

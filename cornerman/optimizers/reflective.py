@@ -1,97 +1,173 @@
-"""Reflective: a pool of candidates, parents from the Pareto front, several proposals at once."""
+"""Reflective: a pool of candidates, parents from the Pareto front, several proposals at once.
+
+A round: draw a parent; show the optimizer's model different failures of it, one minibatch for
+each proposal; try each rewrite on the cases it was made from; join the changes of those that
+helped; validate that, and keep it when it beats the parent by more than noise.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from cornerman.domain.acceptance import accept_child
+from cornerman.domain.acceptance import Acceptance, accept_child
 from cornerman.domain.candidates import Candidate
-from cornerman.domain.cases import Case, CaseResult
-from cornerman.domain.errors import LLMError
+from cornerman.domain.cases import Case
 from cornerman.domain.optimizer import Lab, Round
 from cornerman.domain.pareto import draw_parent, pareto_weights
-from cornerman.domain.rewrites import refuse_rewrite
-from cornerman.domain.statistics import scores_by_case
-from cornerman.optimizers.feedback import parse_rewrite, rewrite_messages, trainable, with_text
+from cornerman.domain.results import scores_by_case
+from cornerman.optimizers.feedback import Tried, trainable
+from cornerman.optimizers.lessons import draw_lessons, known_scores
+from cornerman.optimizers.merging import merge_prompts
+from cornerman.optimizers.proposals import Proposal, all_of, ask_rewrite, count_refusals
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A rewrite and the cases that it was made from."""
+
+    candidate: Candidate
+    batch: list[Case]
+
+
+_Tested = tuple[Candidate, Acceptance]
 
 
 class Reflective:
-    """The default strategy."""
+    """The default strategy. What it remembers is rebuilt by a re-run from the start."""
+
+    def __init__(self) -> None:
+        self._tried: dict[tuple[str, str], list[Tried]] = {}
+        self._times_shown: dict[str, int] = {}
 
     async def round(self, lab: Lab, epoch: int) -> Round:
-        parent = self._draw_parent(lab, epoch)
-        batch = self._draw_batch(lab, parent, epoch)
-        shown = await lab.evaluate(parent, batch)
-        name = trainable(parent.prompts)[(epoch - 2) % len(trainable(parent.prompts))]
-        asked = (
-            self._propose(lab, parent, name, shown, number)
-            for number in range(lab.options.proposals)
-        )
-        texts = [text for text in await asyncio.gather(*asked) if text is not None]
-        children = [
-            lab.propose(
-                parent=parent,
-                prompts=with_text(parent.prompts, name, text),
-                origin=f"reflection on {len(shown)} cases",
-            )
-            for text in dict.fromkeys(texts)
-        ]
+        parent = await self._draw_parent(lab, epoch)
+        batches = await draw_lessons(lab, parent, epoch, self._times_shown)
+        if not batches:
+            return Round(None, accepted=False, reason="no train case fails: nothing to learn")
+        proposals = await self._propose(lab, parent, batches, epoch)
+        refused = count_refusals(proposals)
+        children = self._children(lab, parent, proposals, batches)
         if not children:
-            return Round(None, accepted=False, reason="no rewrite could be used")
-        return await self._choose(lab, parent, children, batch, shown)
+            return Round(None, accepted=False, reason=refused)
+        tried = await self._try(lab, parent, children)
+        outcome = await self._choose(lab, parent, tried)
+        reason = "; ".join(part for part in (outcome.reason, refused) if part)
+        return Round(outcome.candidate, accepted=outcome.accepted, reason=reason)
 
-    def _draw_parent(self, lab: Lab, epoch: int) -> Candidate:
-        scores = {
-            member.id: {
-                case.id: result.score
-                for case in lab.validation
-                if (result := lab.results(member.id).get(case.id)) and result.score is not None
-            }
-            for member in lab.pool
-        }
+    async def _draw_parent(self, lab: Lab, epoch: int) -> Candidate:
+        scores = {member.id: await known_scores(lab, member, lab.validation) for member in lab.pool}
         drawn = draw_parent(pareto_weights(scores), lab.rng(f"parent/{epoch}"))
         return next(member for member in lab.pool if member.id == drawn)
 
-    def _draw_batch(self, lab: Lab, parent: Candidate, epoch: int) -> list[Case]:
-        """Mostly cases that the parent is known to fail: they have something to teach."""
-        known = lab.results(parent.id)
-        rng = lab.rng(f"batch/{epoch}")
-        failed = [c for c in lab.train if c.id in known and (known[c.id].score or 0) < 1]
-        others = [c for c in lab.train if c not in failed]
-        size = min(lab.options.minibatch_size, len(lab.train))
-        teaching = min(len(failed), -(-2 * size // 3))
-        chosen = rng.sample(failed, teaching)
-        chosen += rng.sample(others, min(size - teaching, len(others)))
-        return sorted(chosen, key=lambda case: case.index)
-
     async def _propose(
-        self, lab: Lab, parent: Candidate, name: str, shown: Sequence[CaseResult], number: int
-    ) -> str | None:
-        try:
-            answer = await lab.rewrite(f"{name}/{number}", rewrite_messages(parent, name, shown))
-        except LLMError:
-            return None
-        text = parse_rewrite(answer)
-        refusal = refuse_rewrite(text, parent.prompts[name].text, lab.train)
-        return text if refusal is None else None
+        self, lab: Lab, parent: Candidate, batches: list[list[Case]], epoch: int
+    ) -> list[Proposal]:
+        for case in {case.id: case for batch in batches for case in batch}.values():
+            self._times_shown[case.id] = self._times_shown.get(case.id, 0) + 1
+        shown = await all_of(lab.evaluate(parent, batch) for batch in batches)
+        names = trainable(parent.prompts)
+        # Neighbouring proposals rewrite different prompts, so their changes can be joined.
+        chosen = [names[(epoch + number) % len(names)] for number in range(len(batches))]
+        return await all_of(
+            ask_rewrite(
+                lab,
+                f"{name}/{number}",
+                parent,
+                name,
+                shown[number],
+                self._turned_down(parent, name),
+            )
+            for number, name in enumerate(chosen)
+        )
 
-    async def _choose(
+    def _turned_down(self, parent: Candidate, name: str) -> list[Tried]:
+        return self._tried.setdefault((parent.id, name), [])
+
+    def _children(
         self,
         lab: Lab,
         parent: Candidate,
-        children: list[Candidate],
-        batch: list[Case],
-        shown: Sequence[CaseResult],
-    ) -> Round:
-        before = scores_by_case(shown)
-        tried = await asyncio.gather(*(lab.evaluate(child, batch) for child in children))
-        verdicts = [accept_child(before, scores_by_case(results)) for results in tried]
-        ranked = sorted(zip(children, verdicts, strict=True), key=lambda pair: -pair[1].gain)
-        winner, verdict = ranked[0]
-        for child, its in ranked[1:]:
-            await lab.decide(child, accepted=False, reason=f"{its.reason}; {winner.id} did better")
-        if verdict.accepted:
-            await lab.evaluate(winner, lab.validation)
-        await lab.decide(winner, accepted=verdict.accepted, reason=verdict.reason)
-        return Round(winner, accepted=verdict.accepted, reason=verdict.reason)
+        proposals: list[Proposal],
+        batches: list[list[Case]],
+    ) -> list[_Child]:
+        """Candidates of the usable proposals, in order; the same rewrite twice is one."""
+        seen: set[tuple[str, str]] = set()
+        children: list[_Child] = []
+        for proposal, batch in zip(proposals, batches, strict=True):
+            if proposal.text is None or (proposal.name, proposal.text) in seen:
+                continue
+            seen.add((proposal.name, proposal.text))
+            candidate = lab.propose(
+                parent=parent,
+                prompts=proposal.applied(parent.prompts),
+                origin=f"rewrite of {proposal.name} from {len(batch)} cases",
+            )
+            children.append(_Child(candidate, batch))
+        return children
+
+    async def _try(self, lab: Lab, parent: Candidate, children: list[_Child]) -> list[_Tested]:
+        """Each child against its parent on the child's own minibatch; best first."""
+        results = await all_of(lab.evaluate(child.candidate, child.batch) for child in children)
+        tried: list[_Tested] = []
+        for child, found in zip(children, results, strict=True):
+            before = scores_by_case(await lab.evaluate(parent, child.batch))
+            verdict = accept_child(before, scores_by_case(found))
+            tried.append((child.candidate, verdict))
+        return sorted(tried, key=lambda pair: -pair[1].gain)
+
+    async def _choose(self, lab: Lab, parent: Candidate, tried: list[_Tested]) -> Round:
+        """Validate what helped, joined where it can be; decide on all.
+
+        A validation costs as much as a round's tries, and each is a chance for luck to get in,
+        so there is one a round.
+        """
+        for candidate, verdict in tried:
+            if not verdict.accepted:
+                await self._settle(lab, parent, candidate, verdict)
+        singles = [candidate for candidate, verdict in tried if verdict.accepted]
+        if not singles:
+            best, verdict = tried[0]
+            return Round(best, accepted=False, reason=verdict.reason)
+        best, parts = _joined(lab, parent, singles)
+        verdict = await self._validate(lab, parent, best)
+        if verdict.accepted or best in singles:
+            await self._settle(lab, parent, best, verdict)
+        else:
+            # Joined changes that do not hold up say nothing against each of them.
+            await lab.decide(best, accepted=False, reason=verdict.reason)
+        for single in singles:
+            if single.id != best.id:
+                said = "is part of" if single.id in parts else "did not do as well as"
+                await lab.decide(single, accepted=False, reason=f"it {said} {best.id}")
+        return Round(best, accepted=verdict.accepted, reason=verdict.reason)
+
+    async def _validate(self, lab: Lab, parent: Candidate, child: Candidate) -> Acceptance:
+        """Compare on validation alone: its cases were not chosen for the parent's failing them."""
+        await lab.evaluate(child, lab.validation)
+        before = await known_scores(lab, parent, lab.validation)
+        return accept_child(before, await known_scores(lab, child, lab.validation))
+
+    async def _settle(
+        self, lab: Lab, parent: Candidate, child: Candidate, verdict: Acceptance
+    ) -> None:
+        """Keep the decision, and remember what was turned down."""
+        await lab.decide(child, accepted=verdict.accepted, reason=verdict.reason)
+        for name, prompt in child.prompts.items():
+            if not verdict.accepted and prompt.text != parent.prompts[name].text:
+                self._turned_down(parent, name).append(Tried(prompt.text, verdict.reason))
+
+
+def _joined(
+    lab: Lab, parent: Candidate, singles: Sequence[Candidate]
+) -> tuple[Candidate, set[str]]:
+    """The first with the changes of all others that go together with it, and whose they are."""
+    prompts, parts = singles[0].prompts, {singles[0].id}
+    for single in singles[1:]:
+        merged = merge_prompts(parent.prompts, prompts, single.prompts)
+        if merged is not None and merged != prompts:
+            prompts, parts = merged, parts | {single.id}
+    if len(parts) == 1:
+        return singles[0], parts
+    origin = f"joined changes of {', '.join(sorted(parts))}"
+    return lab.propose(parent=parent, prompts=prompts, origin=origin), parts

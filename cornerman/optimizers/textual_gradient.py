@@ -6,9 +6,9 @@ from cornerman.domain.acceptance import accept_child
 from cornerman.domain.candidates import Candidate
 from cornerman.domain.cases import CaseResult
 from cornerman.domain.optimizer import Lab, Round
-from cornerman.domain.rewrites import refuse_rewrite
-from cornerman.domain.statistics import scores_by_case
-from cornerman.optimizers.feedback import parse_rewrite, rewrite_messages, trainable, with_text
+from cornerman.domain.results import scores_by_case
+from cornerman.optimizers.feedback import trainable
+from cornerman.optimizers.proposals import Proposal, all_of, ask_rewrite, count_refusals
 
 _MOST_FEEDBACK = 8
 
@@ -19,18 +19,27 @@ class TextualGradient:
     async def round(self, lab: Lab, epoch: int) -> Round:
         parent = lab.pool[-1]
         results = await lab.evaluate(parent, lab.train)
+        proposals = await self._propose(lab, parent, results, epoch)
+        refused = count_refusals(proposals)
         prompts = parent.prompts
-        for name in trainable(parent.prompts):
-            feedback = _feedback(lab, results, f"gradient/{epoch}/{name}")
-            answer = await lab.rewrite(name, rewrite_messages(parent, name, feedback))
-            text = parse_rewrite(answer)
-            refusal = refuse_rewrite(text, parent.prompts[name].text, lab.train)
-            if refusal is None:
-                prompts = with_text(prompts, name, text)
+        for proposal in proposals:
+            prompts = proposal.applied(prompts)
         if prompts == parent.prompts:
-            return Round(None, accepted=False, reason="no rewrite could be used")
+            return Round(None, accepted=False, reason=refused)
         child = lab.propose(parent=parent, prompts=prompts, origin="feedback of failed cases")
-        return await self._judge(lab, parent, child)
+        outcome = await self._judge(lab, parent, child)
+        reason = "; ".join(part for part in (outcome.reason, refused) if part)
+        return Round(child, accepted=outcome.accepted, reason=reason)
+
+    async def _propose(
+        self, lab: Lab, parent: Candidate, results: list[CaseResult], epoch: int
+    ) -> list[Proposal]:
+        return await all_of(
+            ask_rewrite(
+                lab, name, parent, name, _feedback(lab, results, f"gradient/{epoch}/{name}")
+            )
+            for name in trainable(parent.prompts)
+        )
 
     async def _judge(self, lab: Lab, parent: Candidate, child: Candidate) -> Round:
         before = await lab.evaluate(parent, lab.validation)

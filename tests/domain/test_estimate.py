@@ -43,7 +43,7 @@ def test_more_epochs_are_between_all_refused_and_all_validated() -> None:
         options(epochs=3, proposals=2, minibatch_size=4), union=80, train=50, validation=30, test=20
     )
     assert runs.low == 80 + 2 * 4 + 20
-    assert runs.high == 80 + 2 * (4 + 2 * 4 + 30) + 2 * 20
+    assert runs.high == 80 + 2 * (2 * 4 + 2 * 4 + 30) + 2 * 20
     assert runs.low < runs.likely < runs.high
 
 
