@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 
 from cornerman.domain.runs import FINISHED, RunKind, RunStatus
 from storage.runs import LAST_SEQ
-from storage.tables import agentensor_checkpoints, battles, case_results, llm_calls, runs
+from storage.tables import (
+    agentensor_checkpoints,
+    battles,
+    case_results,
+    ledger_sums,
+    llm_calls,
+    runs,
+)
 
 
 @dataclass(frozen=True)
@@ -79,19 +86,35 @@ class Totals:
 def read_totals(session: Session) -> Totals:
     """Count everything once; for figures that are asked for every few seconds at most."""
     by_run = select(runs.c.kind, runs.c.status, func.count()).group_by(runs.c.kind, runs.c.status)
-    by_cost = select(llm_calls.c.simulated, func.sum(llm_calls.c.cost_pico)).group_by(
-        llm_calls.c.simulated
-    )
-    by_role = select(llm_calls.c.role, func.count()).group_by(llm_calls.c.role)
     count = select(func.count()).select_from(agentensor_checkpoints)
     return Totals(
         runs={(row[0], row[1]): row[2] for row in session.execute(by_run)},
         cases=_by_status(session, case_results),
         battles=_by_status(session, battles),
-        cost_pico={bool(row[0]): int(row[1] or 0) for row in session.execute(by_cost)},
-        calls={row[0]: row[1] for row in session.execute(by_role)},
+        cost_pico=_costs(session),
+        calls=_calls(session),
         checkpoints=session.execute(count).scalar_one(),
     )
+
+
+def _costs(session: Session) -> dict[bool, int]:
+    """By whether they were simulated, those of pruned calls included."""
+    costs = dict[bool, int]()
+    for table in (llm_calls, ledger_sums):
+        query = select(table.c.simulated, func.sum(table.c.cost_pico)).group_by(table.c.simulated)
+        for simulated, cost in session.execute(query):
+            costs[bool(simulated)] = costs.get(bool(simulated), 0) + int(cost or 0)
+    return costs
+
+
+def _calls(session: Session) -> dict[str, int]:
+    """By role, pruned ones included."""
+    single = select(llm_calls.c.role, func.count()).group_by(llm_calls.c.role)
+    pruned = select(ledger_sums.c.role, func.sum(ledger_sums.c.calls)).group_by(ledger_sums.c.role)
+    calls = dict[str, int]()
+    for role, number in (*session.execute(single), *session.execute(pruned)):
+        calls[role] = calls.get(role, 0) + int(number)
+    return calls
 
 
 def _by_status(session: Session, table: Any) -> dict[str, int]:

@@ -127,9 +127,15 @@ def claim_run(
 
     Raises:
         NotFoundError: There is no such run.
-        ConflictError: Another living process works on it.
+        ConflictError: Another living process works on it, or it was pruned.
     """
     run = require_run(session, run_id)
+    if "pruned_at" in run.metrics:
+        raise ConflictError(
+            f"Run {run_id!r} was pruned: what it had done is gone, so it cannot go on.",
+            existing_id=run_id,
+            hint="Start a new run.",
+        )
     taken = run.status == "running" and run.owner not in (None, owner) and is_alive(run)
     if taken and not is_gone(str(run.owner)):
         raise ConflictError(

@@ -2,7 +2,7 @@
 
 from storage.tables.battles import battles, breakthroughs, personas, ratings, turns
 from storage.tables.checkpoints import agentensor_checkpoints, best_moves
-from storage.tables.ledger import budgets, llm_calls, response_cache
+from storage.tables.ledger import budgets, ledger_sums, llm_calls, response_cache
 from storage.tables.metadata import metadata
 from storage.tables.operations import kill_switch, leases, notifications
 from storage.tables.runs import events, run_steps, runs, workflows
@@ -19,6 +19,7 @@ __all__ = [
     "events",
     "kill_switch",
     "leases",
+    "ledger_sums",
     "llm_calls",
     "metadata",
     "notifications",

@@ -39,6 +39,21 @@ llm_calls = Table(
     ),
 )
 
+# What is left of a run's calls once `cornerman db prune` has taken them away.
+ledger_sums = Table(
+    "ledger_sums",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("simulated", Flag, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_pico", BigInteger, nullable=False),
+)
+
 budgets = Table(
     "budgets",
     metadata,
