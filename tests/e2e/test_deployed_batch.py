@@ -84,6 +84,8 @@ def _scenario(machine: Deployed) -> None:
     shown = call(f"{gateway}/api/runs/{batch_id}", token=TOKEN)
     _check(db, batch_id, before, shown)
     db.close()
+    _check_artifacts(machine)
+    _check_kill_switch(machine, gateway)
 
 
 def _check(db: Database, batch_id: str, before: int, shown: dict[str, Any]) -> None:
@@ -106,3 +108,31 @@ def _check(db: Database, batch_id: str, before: int, shown: dict[str, Any]) -> N
     assert lost <= 3
     events = rows(db, "SELECT seq FROM events WHERE run_id = :id ORDER BY seq", id=batch_id)
     assert [seq for (seq,) in events] == list(range(1, len(events) + 1))
+
+
+def _check_artifacts(machine: Deployed) -> None:
+    wanted = {"markdown", "table", "progress"}
+    found = wait_for(lambda: _artifacts(machine, wanted), seconds=20, what=machine.logs)
+    texts = [str(a["data"]) for a in found if a["key"] == "battle-batch-negotiation"]
+    assert any("Battles: 3 of 3" in text for text in texts)
+
+
+def _artifacts(machine: Deployed, wanted: set[str]) -> list[dict[str, Any]]:
+    # They are made once everything else is done.
+    found = call(f"{machine.api}/artifacts/filter", {})
+    return found if wanted <= {artifact["type"] for artifact in found} else []
+
+
+def _check_kill_switch(machine: Deployed, gateway: str) -> None:
+    """Turned on anywhere, it pauses the schedules; turned off, they go on."""
+    machine.cornerman("kill-switch", "on", "--reason", "a test")
+    wait_for(lambda: _is_paused(machine) is True, seconds=30, what=machine.logs)
+    refused = call(f"{gateway}/api/cron/train", {"batchSize": 1}, token=SECRET)
+    assert refused["killSwitchActive"] is True
+    machine.cornerman("kill-switch", "off")
+    wait_for(lambda: _is_paused(machine) is False, seconds=30, what=machine.logs)
+
+
+def _is_paused(machine: Deployed) -> bool:
+    name = "battle-batch/every-30-minutes"
+    return bool(call(f"{machine.api}/deployments/name/{name}")["paused"])
