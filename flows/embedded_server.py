@@ -11,10 +11,34 @@ import select
 import shutil
 import sys
 import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvicorn
 
 _LOOK_SECONDS = 0.5
+# On SQLite, two requests that meet make the server answer 503, and its client would then sleep
+# for two seconds and more. A moment later the database is free.
+_RETRY_AFTER = (b"retry-after", b"0.05")
+
+_Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def make_app() -> Any:
+    """Prefect's API, which asks the client to come back soon when its database is busy."""
+    from prefect.server.api.server import create_app
+
+    app: Any = create_app()
+
+    async def patient(scope: Any, receive: Any, send: _Send) -> None:
+        async def hurried(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 503:
+                message = message | {"headers": [*message["headers"], _RETRY_AFTER]}
+            await send(message)
+
+        await app(scope, receive, hurried)
+
+    return patient
 
 
 def _end_with_parent(folder: str, parent: int) -> None:
@@ -33,7 +57,7 @@ def main() -> None:
     """Serve Prefect's API on loopback."""
     port, folder = int(sys.argv[1]), sys.argv[2]
     config = uvicorn.Config(
-        "prefect.server.api.server:create_app",
+        "flows.embedded_server:make_app",
         factory=True,
         host="127.0.0.1",
         port=port,
