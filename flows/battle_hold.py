@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from cornerman.domain.errors import LLMError, StopError
+from flows.tag_limits import begun
 from tasks.battle import run_battle
 from tasks.battle_context import BattleContext, BattleJob
 
@@ -66,4 +67,4 @@ async def _one(context: BattleContext, job: BattleJob, starts: Starts) -> None:
         await starts.wait(context.stopped)
         context.check()
         name = f"{job.persona.name} ({job.scenario.id})"
-        await run_battle.with_options(task_run_name=name)(context, job)
+        await begun(lambda: run_battle.with_options(task_run_name=name)(context, job))

@@ -13,6 +13,7 @@ from cornerman.domain.errors import StopError
 from cornerman.domain.optimizer_options import OptimizerOptions
 from cornerman.domain.progress import TooManyErroredError, require_few_errored
 from cornerman.domain.seeds import stream
+from flows.tag_limits import begun
 from storage import candidates as candidate_rows
 from storage import cases as case_rows
 from tasks.case import CASE_RETRIES, TASK_MARGIN_SECONDS, run_case
@@ -187,10 +188,11 @@ class TrainingLab:
                 raise (self._context.stopping or outcome) from None
 
     async def _run_one(self, job: CaseJob) -> CaseResult:
-        async with self._context.start_slots or self._starting:
+        job.has_slot = self._context.slots.before_tasks
+        async with self._context.slots if job.has_slot else self._starting:
             self._context.check()
             try:
-                return await self._run_case(self._context, job)
+                return await begun(lambda: self._run_case(self._context, job))
             except CaseErroredError as error:
                 attempts = 1 + (CASE_RETRIES if error.retried else 0)
                 result = errored_result(job, error, attempts)

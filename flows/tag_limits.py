@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from prefect.client.orchestration import get_client
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.exceptions import ObjectNotFound
 
 from flows.embedded import serves_alone
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
+
+_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 async def is_limited(tag: str) -> bool:
@@ -25,3 +33,17 @@ async def is_limited(tag: str) -> bool:
         log.warning("The limit on the tag %s cannot be read: %s", tag, error)
         return False
     return bool(limit.concurrency_limit)
+
+
+async def begun(start: Callable[[], Awaitable[T]]) -> T:
+    """Await a task; start it again when a busy server could not give it its place under a limit.
+
+    Such a task has not begun, so nothing is done twice.
+    """
+    for pause in _PAUSES_SECONDS:
+        try:
+            return await start()
+        except ConcurrencySlotAcquisitionError as error:
+            log.warning("A task waits %g s for its place: %s", pause, error)
+            await asyncio.sleep(pause)
+    return await start()

@@ -64,8 +64,7 @@ class TrainingRun:
             before: The run as it was before this process claimed it.
         """
         self.context.begin(owner)
-        if await is_limited(CASE_TAG):
-            self.context.take_slots_before_tasks()
+        self.context.slots.before_tasks = await is_limited(CASE_TAG)
         await self.context.slots.open(owner)
         if before.status == "failed":
             done = int(before.random_state.get("epoch", 0))

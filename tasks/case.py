@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,7 +66,7 @@ async def run_case(context: TrainingContext, job: CaseJob) -> CaseResult:
         CaseErroredError: The case has no score; the flow stores it once retries are used up.
         StopError: The run must start no more work.
     """
-    async with context.case_slots:
+    async with nullcontext() if job.has_slot else context.slots:
         context.check()
         started = time.perf_counter()
         try:

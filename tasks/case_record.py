@@ -30,6 +30,8 @@ class CaseJob:
         self.split: Split = split
         self.epoch = epoch
         self.repeat = repeat
+        # Whether the flow took a slot for it before its task began.
+        self.has_slot = False
 
     @property
     def subject(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,9 +71,6 @@ class TrainingContext:
         self.slots = SharedSlots(
             db, CASE_TAG, most=spec.optimizer.effective_concurrency, total=CONCURRENCY_CAP
         )
-        # Taken inside of a case's task; or, instead, before the task begins.
-        self.case_slots: AbstractAsyncContextManager[None] = self.slots
-        self.start_slots: AbstractAsyncContextManager[None] | None = None
         self.stopping: CornermanError | None = None
         self._deadline: float | None = None
 
@@ -83,10 +79,6 @@ class TrainingContext:
         self.owner = owner
         if self.spec.optimizer.max_seconds is not None:
             self._deadline = time.monotonic() + self.spec.optimizer.max_seconds
-
-    def take_slots_before_tasks(self) -> None:
-        """Begin no task that has no slot yet: it would hold a place under a server's tag limit."""
-        self.start_slots, self.case_slots = self.slots, nullcontext()
 
     def scope(self, subject: str) -> CallScope:
         """Budgets and rows for a call made now on behalf of `subject`."""
