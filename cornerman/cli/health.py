@@ -33,7 +33,7 @@ def check_everything(settings: Settings) -> list[Check]:
     """Try everything that can be tried for free."""
     return [
         *_database(settings),
-        _prefect(settings),
+        *_prefect(settings),
         *_prices(settings),
         Check("models", OK, _models(settings)),
     ]
@@ -84,16 +84,35 @@ def _messages(settings: Settings, db: Database) -> Check:
     return Check("messages", OK, f"Messages go to {place}; {len(told)} so far.")
 
 
-def _prefect(settings: Settings) -> Check:
+def _prefect(settings: Settings) -> Iterator[Check]:
     url = settings.prefect_api_url
     if url is None:
-        return Check("prefect", OK, "PREFECT_API_URL is not set: runs use an embedded server.")
+        yield Check("prefect", OK, "PREFECT_API_URL is not set: runs use an embedded server.")
+        yield _limits(None)
+        return
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=_PREFECT_SECONDS):  # noqa: S310
-            return Check("prefect", OK, f"The server at {url} answers.")
+            yield Check("prefect", OK, f"The server at {url} answers.")
+        yield _limits(url)
     except (urllib.error.URLError, OSError, ValueError) as error:
-        fix = "Start it with: prefect server start; or unset PREFECT_API_URL."
-        return Check("prefect", PROBLEM, f"The server at {url} does not answer: {error}", fix)
+        fix = "Start it with: cornerman serve, or prefect server start; or unset PREFECT_API_URL."
+        yield Check("prefect", PROBLEM, f"The server at {url} does not answer: {error}", fix)
+
+
+def _limits(url: str | None) -> Check:
+    """What holds cases to so many at once over all processes."""
+    from cornerman.domain.optimizer_options import CONCURRENCY_CAP
+
+    held = f"At most {CONCURRENCY_CAP} cases run at once, over all runs of this database"
+    address = f"{url}/concurrency_limits/tag/agent-case"
+    try:
+        if url is None:
+            return Check("limits", OK, f"{held}: held by leases in it.")
+        with urllib.request.urlopen(address, timeout=_PREFECT_SECONDS):  # noqa: S310
+            return Check("limits", OK, f"{held}: held by leases in it and Prefect's tag limits.")
+    except urllib.error.HTTPError:
+        message = f"{held}: held by leases in it; the Prefect server has no limits by tag."
+        return Check("limits", OK, f"{message} cornerman deploy makes them on PostgreSQL.")
 
 
 def _prices(settings: Settings) -> Iterator[Check]:
