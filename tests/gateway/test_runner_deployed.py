@@ -21,7 +21,15 @@ def _deploy() -> None:
     client.create_deployment(flow_id=flow_id, name="manual", enforce_parameter_schema=False)
 
 
+def _forget_deployments() -> None:
+    """The session's tests share one server, and some of them deploy everything."""
+    client = get_client(sync_client=True)
+    for deployment in client.read_deployments():
+        client.delete_deployment(deployment.id)
+
+
 def test_a_missing_deployment_is_said_with_what_to_type(api_url: str) -> None:
+    _forget_deployments()
     with pytest.raises(DeploymentError, match="battle-batch/manual") as refused:
         deployed.create_flow_run(api_url, "battle", {}, "batch-1")
     assert refused.value.hint == "Type: cornerman deploy"
