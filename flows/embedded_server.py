@@ -19,7 +19,7 @@ import uvicorn
 _LOOK_SECONDS = 0.5
 # On SQLite, two requests that meet make the server answer 503, and its client would then sleep
 # for two seconds and more. A moment later the database is free.
-_RETRY_AFTER = (b"retry-after", b"0.05")
+_RETRY_AFTER = (b"retry-after", b"0.1")
 
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
 
