@@ -8,7 +8,7 @@ ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format env-base env-dev env-test \
-	bench bench-optimizers bench-referee bench-gateway bench-peers lock clean
+	bench bench-optimizers bench-referee bench-gateway bench-limits lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1@\2/' | \
@@ -46,8 +46,8 @@ bench-referee: env-dev  ## Compare the referee with known outcomes
 bench-gateway: env-dev  ## Load the gateway
 	@$(BIN)/python -m tests.bench.gateway $(ARGS)
 
-bench-peers: env-dev  ## Measure beside other libraries
-	@$(BIN)/python -m tests.bench.peers $(ARGS)
+bench-limits: env-dev  ## Hold a limit of 8 over several workers
+	@$(BIN)/python -m tests.bench.limits $(ARGS)
 
 UV := .venv/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --system-certs --universal --python-version 3.11 \
