@@ -306,7 +306,7 @@ async def test_repeats_run_each_case_so_often_and_score_their_mean(world: World)
 async def test_a_case_that_waits_for_money_is_not_timed_out(world: World) -> None:
     # Room for one call at a time: the last of five waits longer than its own time-out.
     def slow(request: dict[str, Any], n: int) -> Reply:
-        return Reply(text="yes", delay=0.6, usage=(10, 1))
+        return Reply(text="yes", delay=0.8, usage=(10, 1))
 
     async with LLMStandin(slow) as server:
         prices = '{"gpt-4o-mini": {"input": 1, "output": 10}}'
@@ -318,7 +318,8 @@ async def test_a_case_that_waits_for_money_is_not_timed_out(world: World) -> Non
                 "model_kwargs": {"max_tokens": 100},
             }
         }
-        request = request_of(5, prompts=prompts, optimizer=SECOND | {"max_cost_usd": 0.0019})
+        stops = {"case_timeout_seconds": 3, "max_cost_usd": 0.0019}
+        request = request_of(5, prompts=prompts, optimizer=SECOND | stops)
         result = await world.train(request)
         assert server.max_in_flight == 1
     assert result["cases"] == {"scored": 5, "timed_out": 0, "errored": 0}
