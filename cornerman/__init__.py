@@ -1,7 +1,7 @@
 """LLM agents that train themselves on a schedule, on a budget, with every run recorded.
 
-    from cornerman import TrainParameters, train_workflow
-    result = await train_workflow(TrainParameters.model_validate(spec))
+from cornerman import TrainParameters, train_workflow
+result = await train_workflow(TrainParameters.model_validate(spec))
 """
 
 from __future__ import annotations
