@@ -21,28 +21,13 @@ from typing import Any
 from sqlalchemy import make_url, text
 
 from storage.engine import Database
-from tests.bench.loop import _standin
+from tests.bench.training_load import standin, training_request
 from tests.support.deployed import Deployed, call, wait_for
 from tests.support.postgres import PostgresDatabases, find_binaries, run_postgres
 
 LIMIT = 8
 LEAST = 0.8
 RUNS = 3
-
-
-def _request(cases: int, number: int) -> dict[str, Any]:
-    questions = [
-        {"inputs": {"question": f"{number}/{case}"}, "expected_output": "ok"}
-        for case in range(cases)
-    ]
-    split = {"train": 0.5, "validation": 0.5, "test": 0}
-    return {
-        "workflow_id": f"bench-{number}",
-        "dataset": {"cases": questions, "split": split},
-        "evaluators": [{"id": "exact", "entrypoint": "exact_match"}],
-        "prompts": {"system": {"text": "Answer.", "requires_grad": True}},
-        "optimizer": {"epochs": 1, "max_concurrency": LIMIT},
-    }
 
 
 @contextlib.contextmanager
@@ -69,7 +54,7 @@ def measure(kind: str, cases: int, seconds: float) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         _databases(kind) as databases,
-        _standin(seconds) as address,
+        standin(seconds) as address,
     ):
         environment = {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "bench"}
         if databases:
@@ -104,7 +89,7 @@ def measure(kind: str, cases: int, seconds: float) -> dict[str, Any]:
 def _start_runs(machine: Deployed, cases: int) -> None:
     deployment = call(f"{machine.api}/deployments/name/train-workflow/manual")
     for number in range(RUNS):
-        parameters = {"parameters": _request(cases, number)}
+        parameters = {"parameters": training_request(cases, workflow_id=f"bench-{number}")}
         call(
             f"{machine.api}/deployments/{deployment['id']}/create_flow_run",
             {"parameters": parameters},
