@@ -31,15 +31,19 @@ RUNS = 3
 
 
 @contextlib.contextmanager
-def _databases(kind: str) -> Iterator[dict[str, str]]:
-    """Addresses of Cornerman's and Prefect's database; empty for SQLite in the home."""
+def databases(kind: str, *, durable: bool = False) -> Iterator[dict[str, str]]:
+    """Addresses of Cornerman's and Prefect's database; empty for SQLite in the home.
+
+    Args:
+        durable: Have PostgreSQL wait for the disk; SQLite always does.
+    """
     if kind == "sqlite":
         yield {}
         return
     binaries = find_binaries()
     if binaries is None:
         raise SystemExit("no PostgreSQL: make env-dev installs one")
-    with run_postgres(binaries) as url:
+    with run_postgres(binaries, durable=durable) as url:
         databases = PostgresDatabases(url)
         own, prefect = databases.create(), databases.create()
         driver = make_url(prefect).set(drivername="postgresql+asyncpg")
@@ -53,15 +57,13 @@ def measure(kind: str, cases: int, seconds: float) -> dict[str, Any]:
     """Run the trainings on a Prefect server of one kind and count."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        _databases(kind) as databases,
+        databases(kind) as urls,
         standin(seconds) as address,
     ):
         environment = {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "bench"}
-        if databases:
-            environment |= {"USE_LOCAL_DB": "true", "LOCAL_DB_URL": databases["own"]}
-        machine = Deployed(
-            Path(folder) / "home", environment, prefect_database=databases.get("prefect")
-        )
+        if urls:
+            environment |= {"USE_LOCAL_DB": "true", "LOCAL_DB_URL": urls["own"]}
+        machine = Deployed(Path(folder) / "home", environment, prefect_database=urls.get("prefect"))
         with machine:
             deployed = machine.cornerman("deploy")
             for number in range(RUNS):

@@ -69,9 +69,9 @@ class _Cluster:
         if done.returncode:
             raise RuntimeError(f"initdb failed: {done.stderr}")
 
-    def start(self, port: int) -> subprocess.Popen[bytes]:
+    def start(self, port: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
         command = [self.binaries / "postgres", "-D", self.home / "data", "-p", str(port)]
-        command += ["-h", "127.0.0.1", "-k", self.home, "-c", "max_connections=200", *_QUICK]
+        command += ["-h", "127.0.0.1", "-k", self.home, "-c", "max_connections=200", *options]
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command, stdout=log, stderr=log, env=self.env, cwd="/", **self.drop
@@ -96,15 +96,19 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def run_postgres(binaries: Path) -> Iterator[str]:
-    """Yield the SQLAlchemy address of a fresh server's maintenance database."""
+def run_postgres(binaries: Path, *, durable: bool = False) -> Iterator[str]:
+    """Yield the SQLAlchemy address of a fresh server's maintenance database.
+
+    Args:
+        durable: Wait for the disk at each commit, as a real one does.
+    """
     # A Unix socket's path has about 100 characters, which pytest's folders would use up.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
         cluster = _Cluster(binaries, folder)
         cluster.initialise()
         port = _free_port()
-        server = cluster.start(port)
+        server = cluster.start(port, () if durable else _QUICK)
         try:
             cluster.wait_until_ready(server, f"postgresql://postgres@127.0.0.1:{port}/postgres")
             yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
