@@ -7,8 +7,8 @@ BIN := .venv/bin
 ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format env-base env-dev env-test \
-	bench bench-optimizers bench-referee bench-gateway bench-limits lock clean
+.PHONY: help demo serve test check format env-base env-dev env-test env-peers \
+	bench bench-optimizers bench-referee bench-gateway bench-limits bench-peers lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1@\2/' | \
@@ -49,6 +49,9 @@ bench-gateway: env-dev  ## Load the gateway
 bench-limits: env-dev  ## Hold a limit of 8 over several workers
 	@$(BIN)/python -m tests.bench.limits $(ARGS)
 
+bench-peers: env-dev env-peers  ## Compare the evaluation loop with other libraries
+	@$(BIN)/python -m tests.bench.peers $(ARGS)
+
 UV := .venv/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --system-certs --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -56,11 +59,12 @@ COMPILE := $(UV) pip compile --quiet --system-certs --universal --python-version
 lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
 	@$(BIN)/python -m pip install --quiet --target .venv/uv --upgrade uv
 	@$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
-	@$(COMPILE) $(ARGS) pyproject.toml --group dev --extra gepa -c requirements/base.txt \
-		-o requirements/dev.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --group dev --extra gepa --extra dask \
+		-c requirements/base.txt -o requirements/dev.txt
+	@$(COMPILE) $(ARGS) --group peers -o requirements/peers.txt
 
-clean:  ## Remove .venv and every cache
-	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## Remove both environments and every cache
+	@rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 env-base:
 	$(ENVIRONMENT) base
@@ -70,3 +74,6 @@ env-dev:
 
 env-test:
 	$(ENVIRONMENT) base dev local-model
+
+env-peers:
+	$(ENVIRONMENT) peers

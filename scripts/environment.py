@@ -1,6 +1,7 @@
 """Build .venv from the pinned locks, and return at once when it already stands as they say.
 
 usage: environment.py LAYER...   where LAYER is base, dev or local-model
+       environment.py peers      builds .venv-peers, which holds what we are compared with
 
 Standard library only, since it runs before anything is installed. What stands is remembered
 as digests under .venv/.made; an interrupted build leaves its marker there and is begun anew.
@@ -20,11 +21,14 @@ from collections.abc import Generator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+LOCKS = ROOT / "requirements"
+LAYERS = sys.argv[1:] or ["base"]
+# What we are compared with lives apart, since its pins and ours need not agree.
+IS_APART = "peers" in LAYERS
+VENV = ROOT / (".venv-peers" if IS_APART else ".venv")
 MADE = VENV / ".made"
 BUILDING = MADE / "building"
 PYTHON = VENV / "bin" / "python"
-LOCKS = ROOT / "requirements"
 
 # Settings of a user's pip that would send packages elsewhere than into .venv.
 _UNWANTED = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME")
@@ -72,13 +76,13 @@ def make_venv() -> None:
     if is_made("venv", state) and PYTHON.exists() and not BUILDING.exists():
         return
     if VENV.exists():
-        with step("Clearing the old .venv"):
+        with step(f"Clearing the old {VENV.name}"):
             # The stamps go first: what is left of an interrupted clearing counts as nothing.
             shutil.rmtree(MADE, ignore_errors=True)
             shutil.rmtree(VENV)
     MADE.mkdir(parents=True)
     BUILDING.touch()
-    with step(f"Making .venv with Python {sys.version.split()[0]}"):
+    with step(f"Making {VENV.name} with Python {sys.version.split()[0]}"):
         # sys.executable may be the old .venv's own, which is gone by now.
         base = getattr(sys, "_base_executable", sys.executable)
         run(base, "-m", "venv", str(VENV))
@@ -142,7 +146,8 @@ def build(layers: list[str]) -> None:
     make_venv()
     installs = {"local-model": install_local_model}
     changed = [installs.get(name, lambda name=name: install_layer(name))() for name in layers]
-    install_project()
+    if not IS_APART:
+        install_project()
     if any(changed):
         compile_bytecode()
     BUILDING.unlink(missing_ok=True)
@@ -153,7 +158,7 @@ def main() -> int:
     descriptor = os.open(ROOT, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        build(sys.argv[1:] or ["base"])
+        build(LAYERS)
     except subprocess.CalledProcessError as error:
         print(f"failed\n{' '.join(error.cmd)}\nended with {error.returncode}.", file=sys.stderr)
         print("The lines above say why; the same make command tries again.", file=sys.stderr)
