@@ -25,11 +25,11 @@ _MIB = 2**20
 
 
 @contextlib.contextmanager
-def standin(seconds: float) -> Iterator[str]:
+def standin(seconds: float, answer: str = "ok") -> Iterator[str]:
     """A model endpoint in a process of its own; yields its base URL."""
     command = [sys.executable, str(ROOT / "tests/support/llm_standin.py"), "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--latency-ms", str(seconds * 1000), "--answer", "ok"],
+        [*command, "--latency-ms", str(seconds * 1000), "--answer", answer],
         stdout=subprocess.PIPE,
         text=True,
     )
