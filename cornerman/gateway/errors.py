@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 NO_PERSONAS = "No active personas found"
 KILL_SWITCH = "Kill-switch activated"
 TIME_OUT = "Execution timeout"
+_KILL_SWITCH_HINT = (
+    "Check individual battle costs, reduce the batch size if needed, then: "
+    "cornerman kill-switch off"
+)
 
 _STATUS: tuple[tuple[type[CornermanError], int], ...] = (
     (NotFoundError, 404),
@@ -42,6 +46,7 @@ _STATUS: tuple[tuple[type[CornermanError], int], ...] = (
     (StorageError, 503),
     (DeploymentError, 503),
 )
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _TITLES = {
     401: "Unauthorized",
     403: "Forbidden",
@@ -80,9 +85,10 @@ class GatewayError(CornermanError):
         self.facts = dict(facts or {})
 
 
-def not_found(what: str, name: str) -> NotFoundError:
-    """The refusal of something that does not exist."""
-    return NotFoundError(f"There is no {what} {shown(name)}.", field=what)
+def not_found(what: str, name: str, *, workflow: str | None = None) -> NotFoundError:
+    """The refusal of something that does not exist, or not in this workflow."""
+    where = "" if workflow is None else f" of workflow {shown(workflow)}"
+    return NotFoundError(f"There is no {what} {shown(name)}{where}.", field=what)
 
 
 def as_gateway_error(error: CornermanError) -> GatewayError:
@@ -96,6 +102,7 @@ def as_gateway_error(error: CornermanError) -> GatewayError:
         title, facts = "Conflict", {"id": error.existing_id}
     elif isinstance(error, KillSwitchActiveError):
         title, facts = KILL_SWITCH, {"killSwitchActive": True}
+        return GatewayError(status, title, error.message, hint=_KILL_SWITCH_HINT, facts=facts)
     elif isinstance(error, (StorageError, DeploymentError)):
         title = "Database unavailable" if isinstance(error, StorageError) else "Prefect unavailable"
     elif isinstance(error, NotFoundError) and error.field == "personas":
@@ -105,11 +112,18 @@ def as_gateway_error(error: CornermanError) -> GatewayError:
 
 def error_response(error: GatewayError) -> JSONResponse:
     """The answer itself; the hint is part of the message, so that nobody misses it."""
-    message = f"{error.message} {error.hint}".strip() if error.hint else error.message
-    body = {"error": error.error, "message": message} | error.facts
+    body = {"error": error.error, "message": with_hint(error.message, error.hint)} | error.facts
     if error.hint:
         body["hint"] = error.hint
     return JSONResponse(body, status_code=error.status, headers=error.headers)
+
+
+def with_hint(message: str, hint: str) -> str:
+    """A message and what mends it, as sentences; whoever reads one must not miss the other."""
+    if not hint:
+        return message
+    stop = "" if message.endswith((".", "!", "?", ":", ";")) else "."
+    return f"{message}{stop} {hint}"
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -130,13 +144,25 @@ async def _on_cornerman_error(_request: Request, error: Exception) -> JSONRespon
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems: list[str] = []
-    for detail in error.errors()[:10]:
-        where = ".".join(str(part) for part in detail["loc"][1:]) or str(detail["loc"][0])
-        name = str(detail["loc"][-1])
-        given = "" if detail["type"] == "missing" else f" ({shown(detail.get('input'), name)})"
-        problems.append(f"{where}{given}: {detail['msg']}")
-    return error_response(GatewayError(422, _TITLES[422], "; ".join(problems)))
+    details = error.errors()[:10]
+    message = "; ".join(_problem(detail) for detail in details)
+    # Curl says of a body that it is a form unless it is told otherwise.
+    untyped = any(isinstance(detail.get("input"), bytes) for detail in details)
+    hint = "Say that it is JSON: -H 'Content-Type: application/json'" if untyped else ""
+    return error_response(GatewayError(422, _TITLES[422], message, hint=hint))
+
+
+def _problem(detail: Mapping[str, Any]) -> str:
+    """One thing that is wrong, with its place and what came there."""
+    if detail["type"] == "json_invalid":
+        return f"body: no valid JSON at character {detail['loc'][-1]}: {detail['ctx']['error']}"
+    where = ".".join(str(part) for part in detail["loc"][1:]) or str(detail["loc"][0])
+    name, said = str(detail["loc"][-1]), str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "missing":
+        return f"{where}: {said}"
+    if isinstance(detail.get("input"), bytes):
+        return f"{where}: expected a JSON object"
+    return f"{where} ({shown(detail.get('input'), name)}): {said}"
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -147,17 +173,27 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     elif status == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
     title = _TITLES.get(status, "Refused")
-    return error_response(GatewayError(status, title, str(error.detail), headers=headers))
+    message = _plain(request, status, headers) or str(error.detail)
+    return error_response(GatewayError(status, title, message, headers=headers))
+
+
+def _plain(request: Request, status: int, headers: Mapping[str, str]) -> str:
+    """What is said where the framework has but a title to say."""
+    if status == 404:
+        return f"There is nothing at {shown(request.url.path)}."
+    if status == 405:
+        return f"{request.method} does not go here; {headers['Allow']} do."
+    return ""
 
 
 def _methods_at(request: Request) -> list[str]:
     """What may be done at this address; Starlette knows only the first route that has it."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return sorted(found)
+
+    def goes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in _METHODS if goes(method)]
 
 
 async def _on_crash(_request: Request, error: Exception) -> JSONResponse:

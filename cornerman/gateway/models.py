@@ -144,7 +144,7 @@ class KillSwitchChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     active: bool = Field(strict=True)
-    reason: str = Field("", max_length=2_000, description="Why; needed to turn it on.")
+    reason: str = Field("", max_length=2_000, description="Why; shown to all.")
 
 
 class TrainBatchRequest(CamelBody):

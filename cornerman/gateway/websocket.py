@@ -14,7 +14,7 @@ from cornerman.domain.errors import BadInputError, CornermanError
 from cornerman.domain.json_values import shown
 from cornerman.domain.runs import Run
 from cornerman.gateway.auth import authenticate, bearer_token
-from cornerman.gateway.errors import GatewayError, not_found
+from cornerman.gateway.errors import GatewayError, not_found, with_hint
 from cornerman.gateway.hub import Line
 from cornerman.gateway.routes.runs import LAST_SEQ
 from cornerman.gateway.state import Gateway, gateway_of
@@ -60,16 +60,15 @@ async def workflow_socket(socket: WebSocket, workflow: str) -> None:
 def _credentials(socket: WebSocket) -> tuple[str | None, str | None]:
     """The secret that was presented, and the subprotocol to answer with.
 
-    Browsers cannot set headers on a websocket, so `bearer, TOKEN` as subprotocols and
-    `?access_token=` do as well.
+    Browsers cannot set headers on a websocket, so `?access_token=` and subprotocols do as well:
+    `bearer, TOKEN`, or the token alone, which browsers take no answer to.
     """
     offered: list[str] = socket.scope.get("subprotocols") or []
+    # Never the token itself: an answer holds no secret.
     subprotocol = "bearer" if "bearer" in offered else None
-    token = bearer_token(socket)
-    if token is None and subprotocol and offered[-1] != "bearer":
-        token = offered[offered.index("bearer") + 1]
-    if token is None:
-        token = socket.query_params.get("access_token")
+    token = bearer_token(socket) or socket.query_params.get("access_token")
+    if token is None and offered and offered[-1] != "bearer":
+        token = offered[offered.index("bearer") + 1] if subprotocol else offered[-1]
     return token, subprotocol
 
 
@@ -133,7 +132,7 @@ class _Client:
                     f"Unknown message type {shown(kind)}; known are {_TYPES}.", field="type"
                 )
         except CornermanError as error:
-            await self._send_error(f"{error.message} {error.hint}".strip())
+            await self._send_error(with_hint(error.message, error.hint))
 
     async def _train(self, message: dict[str, Any]) -> None:
         self._refuse_second()
@@ -144,11 +143,11 @@ class _Client:
                 self._gateway.db, self._gateway.settings, spec
             )
         except BadInputError as error:
-            hint = f" {error.hint}" if error.hint else ""
-            await self._send_error(f"Invalid training payload: {error.message}{hint}")
+            said = with_hint(error.message, error.hint)
+            await self._send_error(f"Invalid training payload: {said}")
             return
         log.info("training asked for", run_id=run.id, new=new)
-        self._follow(run.id, 0)
+        self._follow(run.id, 0, naming=message.get("execution_id") is None)
         if new:
             settings = self._gateway.settings
             await start_run(self._gateway.db, "train", parameters, run.id, settings=settings)
@@ -189,21 +188,21 @@ class _Client:
             raise not_found("run", run_id)
         run = await self._gateway.db.read(runs.read_run, run_id)
         if run is None or run.workflow_id != self._workflow:
-            raise not_found(f"run of workflow {self._workflow!r}", run_id)
+            raise not_found("run", run_id, workflow=self._workflow)
         return run
 
-    def _follow(self, run_id: str, after: int) -> None:
+    def _follow(self, run_id: str, after: int, *, naming: bool = False) -> None:
         self._run_id = run_id
-        name = f"follow-{run_id}"
-        self._following = asyncio.create_task(self._tell(run_id, after), name=name)
+        telling = self._tell(run_id, after, naming=naming)
+        self._following = asyncio.create_task(telling, name=f"follow-{run_id}")
 
-    async def _tell(self, run_id: str, after: int) -> None:
+    async def _tell(self, run_id: str, after: int, *, naming: bool) -> None:
         """Send a run's events at the client's own pace, then how it ended."""
         # Sending on a socket that is just closing is a RuntimeError; the client is gone then.
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             async for lines in self._gateway.hub.lines(run_id, after, idle_seconds=60.0):
                 for line in lines:
-                    await self._send_text(_with_run(line, run_id))
+                    await self._send_text(_with_run(line, run_id) if naming else line.text)
             if not self._gateway.hub.closed:
                 self._ended_one = True
                 await self._send_end(run_id)
@@ -227,7 +226,7 @@ class _Client:
 
 
 def _with_run(line: Line, run_id: str) -> str:
-    """The event as it is, and which run it belongs to: whoever gave no id learns it here."""
+    """The event, and which run it belongs to: whoever gave no id learns it here."""
     return f'{line.text[:-1]},"execution_id":{json.dumps(run_id)}}}'
 
 
@@ -235,8 +234,8 @@ def end_of(run: Run) -> dict[str, Any]:
     """The last message about a run."""
     if run.status == "failed":
         error = run.error or {}
-        said = f"{error.get('message', 'The run failed.')} {error.get('hint', '')}".strip()
-        return {"status": "error", "error": said}
+        said = str(error.get("message") or "The run failed.")
+        return {"status": "error", "error": with_hint(said, str(error.get("hint") or ""))}
     if run.status == "stopped":
         return {"status": "stopped", "stopped_by": run.stopped_by}
     return {"status": run.status}

@@ -13,7 +13,8 @@ from cornerman.domain.candidates import Prompts
 from cornerman.domain.dataset import fingerprint, load_cases, split_cases
 from cornerman.domain.dataset_files import resolve_path
 from cornerman.domain.entrypoints import BUILTIN_EVALUATORS, STRATEGIES, check_entrypoint
-from cornerman.domain.errors import BadInputError
+from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.domain.json_values import shown
 from cornerman.domain.requests import public_request
 from cornerman.domain.runs import Run
 from cornerman.domain.train_parameters import TrainParameters
@@ -75,7 +76,15 @@ def _within_folders(spec: TrainParameters, folders: tuple[Path, ...]) -> TrainPa
     """Put the dataset's real path in place of the one given, once it may be read."""
     if spec.dataset.path is None:
         return spec
-    path = resolve_path(spec.dataset.path, folders[0], folders)
+    try:
+        path = resolve_path(spec.dataset.path, folders[0], folders)
+    except NotFoundError:
+        # Where the folder lies is for nobody outside to know.
+        raise NotFoundError(
+            f"dataset.path: there is no dataset {shown(spec.dataset.path)}.",
+            field="dataset.path",
+            hint="Upload it first: POST /api/datasets?name=cases.jsonl",
+        ) from None
     dataset = spec.dataset.model_copy(update={"path": str(path)})
     return spec.model_copy(update={"dataset": dataset})
 

@@ -25,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     breakthroughs.router,
     monitor.router,
     admin.router,
+    admin.front,
     health.router,
 )
 

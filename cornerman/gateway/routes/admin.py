@@ -23,6 +23,7 @@ from cornerman.gateway.state import Gateway
 from cornerman.gateway.wiring import GatewayDep
 
 router = APIRouter(prefix="/admin", tags=["admin"], include_in_schema=False)
+front = APIRouter()
 
 PAGE = "/admin/training-monitor"
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -50,6 +51,12 @@ async def page(request: Request, gateway: GatewayDep, workflow: str = "") -> Res
     signed_in = bool(cookie) and not is_open(request, gateway)
     token = gateway.sessions.csrf_token(cookie) if signed_in else ""
     return _html(render_page(csrf_token=token, workflow=workflow[:128], can_sign_out=signed_in))
+
+
+@front.get("/", include_in_schema=False)
+async def front_door() -> Response:
+    """Whoever types the bare address wants the page."""
+    return RedirectResponse(PAGE, 303)
 
 
 @router.get("/login")

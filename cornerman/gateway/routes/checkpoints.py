@@ -64,5 +64,5 @@ async def require_checkpoint(gateway: Gateway, workflow: str, checkpoint_id: str
     require_text(workflow + checkpoint_id, "checkpoint")
     found = await gateway.db.read(checkpoints.read_checkpoint, workflow, checkpoint_id)
     if found is None:
-        raise not_found(f"checkpoint of workflow {workflow!r}", checkpoint_id)
+        raise not_found("checkpoint", checkpoint_id, workflow=workflow)
     return found

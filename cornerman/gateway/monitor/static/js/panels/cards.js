@@ -68,6 +68,6 @@ export function drawCards(summary) {
   if (!summary) return;
   box.removeAttribute("aria-busy");
   swap(box, battles(summary), average(summary),
-    card("cost", "Cost", meter("Batch", summary.batch, "BATCH_BUDGET_USD"), meter("Today", summary.day, "DAY_BUDGET_USD")),
+    card("cost", "Cost", meter("Batch", summary.batch, "BATCH_BUDGET_USD"), meter("Today", summary.day, "DAILY_BUDGET_USD")),
     breakthroughs(summary));
 }
