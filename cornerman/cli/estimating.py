@@ -65,6 +65,7 @@ def estimate_training(source: str) -> CostEstimate:
         prompt="\n".join(prompt.text for prompt in prompts.values()),
         inputs=[json.dumps(case.inputs, ensure_ascii=False) for case in cases],
         answers=[_text(case.expected_output) for case in cases],
+        train=len(split.train),
         trainable=sum(prompt.requires_grad for prompt in prompts.values()),
         judges=sum(evaluator.entrypoint == "llm_judge" for evaluator in spec.evaluators),
         agent_max_tokens=_agent_bound(prompts),

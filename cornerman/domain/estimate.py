@@ -61,20 +61,25 @@ def case_runs(
         test: Cases in test.
     """
     rounds = _rounds(options)
-    batch = min(options.minibatch_size, train)
     if options.strategy == "textual_gradient":
         # One rewrite a round, tried on everything.
-        one = Span(0, union, union)
+        likely, most = union, union
     else:
         # A parent may not know its batches yet; the winner alone is validated.
-        tried = batch * options.proposals
-        one = Span(batch, tried + validation / 2, min(train, tried) + tried + validation)
+        tried = min(options.minibatch_size, train) * _proposals(options, train)
+        likely, most = tried + validation / 2, min(train, tried) + tried + validation
+    # At least: every rewrite is refused, or there is no failure to learn from.
     runs = Span(
-        union + rounds.low * one.low + test,
-        union + rounds.likely * one.likely + 2 * test,
-        union + rounds.high * one.high + 2 * test,
+        union + test,
+        union + rounds.likely * likely + 2 * test,
+        union + rounds.high * most + 2 * test,
     )
     return runs.times(options.repeats)
+
+
+def _proposals(options: OptimizerOptions, train: int) -> int:
+    """Rewrites of one prompt in a round: as a run's lab has it, no more than train cases."""
+    return 1 if options.strategy == "gepa" else min(options.proposals, train)
 
 
 def _rounds(options: OptimizerOptions) -> Span:
@@ -88,6 +93,16 @@ def _rounds(options: OptimizerOptions) -> Span:
     return Span(least, (least + most) / 2, most)
 
 
+def _rewrites(options: OptimizerOptions, *, train: int, trainable: int) -> Span:
+    """How often the optimizer's model is asked."""
+    rounds = _rounds(options)
+    if options.strategy == "textual_gradient":
+        return rounds.times(trainable)
+    # At least: no train case fails, so there is nothing to ask about.
+    asked = rounds.times(_proposals(options, train))
+    return Span(0, asked.likely, asked.high)
+
+
 def training_groups(
     options: OptimizerOptions,
     *,
@@ -96,6 +111,7 @@ def training_groups(
     prompt: str,
     inputs: Sequence[str],
     answers: Sequence[str],
+    train: int,
     trainable: int,
     judges: int,
     agent_max_tokens: int = AGENT_MAX_TOKENS,
@@ -108,6 +124,7 @@ def training_groups(
         prompt: All of the agent's prompts.
         inputs: The cases' inputs as text.
         answers: The cases' expected outputs as text.
+        train: Cases in train.
         trainable: How many prompts may be rewritten.
         judges: How many evaluators ask a model.
     """
@@ -123,13 +140,12 @@ def training_groups(
         judged = _with(case + answer + Span(expected, expected, expected), _JUDGE_INSTRUCTIONS)
         verdict = Span(10, _LIKELY_ANSWER, JUDGE_MAX_TOKENS)
         groups.append(_group("judge", models, runs.times(judges), judged, verdict))
-    rounds = _rounds(options)
-    if rounds.high and "optimizer" in models:
-        per_round = trainable if options.strategy == "textual_gradient" else options.proposals
-        shown = (case + answer).times(options.minibatch_size)
+    rewrites = _rewrites(options, train=train, trainable=trainable)
+    if rewrites.high and "optimizer" in models:
+        shown = (case + answer).times(min(options.minibatch_size, train))
         written = Span(20, text.likely * 1.2 + _LIKELY_ANSWER, REWRITE_MAX_TOKENS)
         asked = _with(shown + grown, _REWRITE_INSTRUCTIONS)
-        groups.append(_group("optimizer", models, rounds.times(per_round), asked, written))
+        groups.append(_group("optimizer", models, rewrites, asked, written))
     return groups
 
 

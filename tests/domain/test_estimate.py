@@ -42,7 +42,7 @@ def test_more_epochs_are_between_all_refused_and_all_validated() -> None:
     runs = case_runs(
         options(epochs=3, proposals=2, minibatch_size=4), union=80, train=50, validation=30, test=20
     )
-    assert runs.low == 80 + 2 * 4 + 20
+    assert runs.low == 80 + 20
     assert runs.high == 80 + 2 * (2 * 4 + 2 * 4 + 30) + 2 * 20
     assert runs.low < runs.likely < runs.high
 
@@ -54,12 +54,12 @@ def test_textual_gradient_tries_each_rewrite_on_everything() -> None:
     assert runs.high == 8 + 2 * 8 + 4
 
 
-def test_stops_lower_the_low_end_alone() -> None:
+def test_stops_lower_what_is_likely_and_not_the_high_end() -> None:
     plain = case_runs(options(epochs=5), union=8, train=5, validation=3, test=0)
     stopped = case_runs(options(epochs=5, target_score=0.9), union=8, train=5, validation=3, test=0)
     assert (stopped.low, stopped.high) == (8, plain.high)
     patient = case_runs(options(epochs=5, patience=1), union=8, train=5, validation=3, test=0)
-    assert stopped.low < patient.low < plain.low
+    assert stopped.likely < patient.likely < plain.likely
 
 
 def test_repeats_multiply() -> None:
@@ -82,16 +82,34 @@ def groups(**changes: object) -> list[CallGroup]:
         "prompt": "Label the message.",
         "inputs": ["a message"],
         "answers": ["label"],
+        "train": 10,
         "trainable": 1,
         "judges": 0,
     }
-    return training_groups(options(epochs=3), **(given | changes))  # pyright: ignore
+    chosen = options(epochs=3, strategy=changes.pop("strategy", "reflective"))
+    return training_groups(chosen, **(given | changes))  # pyright: ignore
 
 
 def test_a_judge_is_asked_once_a_case_run_for_each_evaluator() -> None:
     by_role = {group.role: group for group in groups(judges=2)}
     assert by_role["judge"].calls == Span(20, 40, 60)
     assert set(by_role) == {"agent", "judge", "optimizer"}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "train", "calls"),
+    [
+        ("reflective", 10, Span(0, 12, 12)),
+        ("reflective", 3, Span(0, 6, 6)),
+        ("gepa", 10, Span(0, 2, 2)),
+        ("textual_gradient", 10, Span(4, 4, 4)),
+    ],
+)
+def test_rewrites_are_as_many_as_the_strategy_asks_for(
+    strategy: str, train: int, calls: Span
+) -> None:
+    by_role = {g.role: g for g in groups(strategy=strategy, train=train, trainable=2)}
+    assert by_role["optimizer"].calls == calls
 
 
 def test_an_agent_behind_http_costs_nothing_here() -> None:
