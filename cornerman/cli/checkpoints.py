@@ -137,6 +137,8 @@ def rollback(
     from storage.checkpoints import read_best_checkpoint, update_best
 
     out = Out(json)
+    if not reason.strip():
+        raise BadInputError("--reason is empty; it is kept, so that others understand the move.")
     with database() as db:
         target = find_checkpoint(db, checkpoint_id)
         with db.writing() as session:

@@ -113,6 +113,7 @@ def test_a_rollback_keeps_its_reason(command: Command, two_checkpoints: list[str
 @pytest.mark.usefixtures("two_checkpoints")
 def test_a_rollback_wants_a_reason_and_a_known_checkpoint(command: Command) -> None:
     assert command("checkpoints", "rollback", "11").code == 2
+    assert command("checkpoints", "rollback", "11", "--reason", " ").code == 2
     assert command("checkpoints", "rollback", "33", "--reason", "x").code == 2
 
 
