@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from cornerman.domain.candidates import Prompt, Prompts
 from cornerman.domain.dataset_options import Options
 from cornerman.domain.entrypoints import BUILTIN_EVALUATORS, syntax_fault
-from cornerman.domain.json_values import FiniteNumber, JsonObject, json_fault, problem
+from cornerman.domain.json_values import FiniteNumber, JsonObject, JsonText, json_fault, problem
 
 
 def _check_prompts(prompts: Prompts) -> Prompts:
@@ -28,7 +28,7 @@ CheckedPrompts = Annotated[dict[str, Prompt], AfterValidator(_check_prompts)]
 class EvaluatorOptions(Options):
     """One evaluator and how much it counts."""
 
-    id: str = Field(
+    id: JsonText = Field(
         min_length=1,
         max_length=128,
         description="Unique in the request; names the evaluator's scores.",
@@ -65,7 +65,7 @@ class HttpAgentOptions(Options):
         description="Gets a POST of `{inputs, prompts, context}` and answers `{output}`.",
         examples=["http://127.0.0.1:8080/agent"],
     )
-    headers: dict[str, str] = Field(
+    headers: dict[str, JsonText] = Field(
         default_factory=dict,
         description="Sent with each request.",
         examples=[{"X-Team": "support"}],

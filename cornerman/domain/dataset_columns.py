@@ -41,7 +41,8 @@ def case_of(record: Record, index: int, columns: ColumnOptions | None) -> Case:
         expected,
         metadata,
     )
-    fault = json_fault({"inputs": inputs, "expected_output": expected, "metadata": metadata})
+    parts = {"inputs": inputs, "expected_output": expected, "metadata": metadata, "id": case.id}
+    fault = json_fault(parts)
     if fault:
         raise BadInputError(
             f"dataset.path: {record.place}: at {fault[0]}: {fault[1]}", field="dataset.path"

@@ -12,6 +12,7 @@ from cornerman.domain.json_values import (
     FiniteNumber,
     JsonAny,
     JsonObject,
+    JsonText,
     WholeNumber,
     problem,
     shown,
@@ -49,7 +50,7 @@ class CaseOptions(Options):
         description="For evaluators and reports; the agent does not see it.",
         examples=[{"difficulty": "easy"}],
     )
-    id: Annotated[str, BeforeValidator(_id_as_text)] | None = Field(
+    id: Annotated[JsonText, BeforeValidator(_id_as_text)] | None = Field(
         None,
         min_length=1,
         max_length=256,

@@ -122,6 +122,7 @@ def _refuse_bool(value: Any) -> Any:
     return value
 
 
+JsonText = Annotated[str, AfterValidator(_check_json)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_check_json)]
 JsonAny = Annotated[Any, AfterValidator(_check_json)]
 WholeNumber = Annotated[int, BeforeValidator(_refuse_bool)]

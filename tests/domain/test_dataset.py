@@ -97,6 +97,7 @@ def test_keeps_the_expected_patterns_group(tmp_path: Path) -> None:
         ("x.jsonl", '{"inputs": {}}\n{bad', {}, "x.jsonl, line 2 is not valid JSON"),
         ("x.jsonl", '{"inputs": {"a": NaN}}', {}, "at inputs.a: nan is not a finite number"),
         ("x.jsonl", '{"inputs": {"a": "\\u0000"}}', {}, "NUL character"),
+        ("x.jsonl", '{"inputs": {}, "id": "\\ud800"}', {}, "at id: holds half of a surrogate pair"),
         ("x.jsonl", '{"inputs": {}, "id": 1}\n{"inputs": {}, "id": 1}', {}, "line 2 has the id"),
         ("x.json", "[" * 5000, {}, "x.json is not valid JSON"),
         ("x.json", '{"a": [], "b": []}', {}, "has 2 arrays, so which one is meant?"),

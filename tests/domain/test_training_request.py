@@ -86,6 +86,8 @@ def test_concurrency_is_capped_and_not_refused(asked: int, runs: int) -> None:
         ({"dataset": {"cases": [{"inputs": {"a": [math.nan]}}]}}, "at a.0: nan is not a finite"),
         ({"dataset": {"cases": [{"expected_output": "a\x00"}]}}, "NUL character"),
         ({"dataset": {"cases": [{"inputs": {"a": "\ud800"}}]}}, "surrogate"),
+        ({"dataset": {"cases": [{"id": "a\x00"}]}}, "dataset.cases.0.id: holds a NUL"),
+        ({"evaluators": [{**EVALUATORS[0], "id": "a\x00"}]}, "evaluators.0.id: holds a NUL"),
         ({"dataset": {"path": "x", "split": {"train": 0.9}}}, "must add up to 1"),
         ({"dataset": {"path": "x", "expected_pattern": "a"}}, "has 0 groups; exactly one"),
         ({"dataset": {"path": "x", "expected_pattern": "(a"}}, "is not a regular expression"),
