@@ -8,6 +8,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from cornerman.clients.chat_request import check_model_kwargs
+from cornerman.domain.agent_options import is_chat_agent
+from cornerman.clients.llm import LLM
 from cornerman.domain.candidates import Candidate, Prompt, Prompts
 from cornerman.domain.checkpoints import Checkpoint
 from cornerman.domain.dataset import fingerprint, load_cases, split_cases
@@ -22,7 +25,7 @@ from cornerman.optimizers import build_optimizer
 from flows.engine import Engine
 from flows.training_run import TrainingRun
 from storage import checkpoints, runs, workflows
-from tasks.agent import build_agent
+from tasks.agent import Agent, build_agent
 from tasks.judge import judge_chat
 from tasks.training_context import TrainingContext
 
@@ -46,21 +49,13 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
     prompts = _starting_prompts(spec, known, best)
     agent = build_agent(spec.graph_config, allowed)
     optimizer = build_optimizer(spec.optimizer.strategy, allowed)
+    if is_chat_agent(spec.graph_config):
+        # An agent of the user's own may give its kwargs any meaning.
+        check_model_kwargs(prompts["system"].model_kwargs, field="prompts.system.model_kwargs")
     _require_prices(engine, spec, prompts)
     llm = engine.llm(cache=spec.cache)
     try:
-        chat = judge_chat(llm, settings)
-        context = TrainingContext(
-            run_id=run_id,
-            spec=spec,
-            settings=settings,
-            db=engine.db,
-            llm=llm,
-            meter=engine.meter,
-            agent=agent,
-            evaluators=build_evaluators(spec.evaluators, allowed=allowed, chat=chat),
-            simulated=engine.simulated,
-        )
+        context = make_context(engine, spec, run_id, llm=llm, agent=agent)
         start = Candidate(id="c0", prompts=prompts, origin="start")
         parent = _parent_id(spec, prompts, best)
         stored = await engine.db.write(_create, context, dataset_id, start, parent)
@@ -75,6 +70,32 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         optimizer=optimizer,
         start=start,
         stored=stored,
+    )
+
+
+def make_context(
+    engine: Engine, spec: TrainParameters, run_id: str, *, llm: LLM, agent: Agent
+) -> TrainingContext:
+    """What the cases of a run share, in each process that runs some of them.
+
+    Raises:
+        BadInputError: An evaluator cannot be made.
+    """
+    settings = engine.settings
+    return TrainingContext(
+        run_id=run_id,
+        spec=spec,
+        settings=settings,
+        db=engine.db,
+        llm=llm,
+        meter=engine.meter,
+        agent=agent,
+        evaluators=build_evaluators(
+            spec.evaluators,
+            allowed=list(settings.evaluator_modules),
+            chat=judge_chat(llm, settings),
+        ),
+        simulated=engine.simulated,
     )
 
 

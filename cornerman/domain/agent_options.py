@@ -95,6 +95,11 @@ class GraphOptions(Options):
         return self
 
 
+def is_chat_agent(graph: GraphOptions | None) -> bool:
+    """Whether the agent is one chat call with the prompt named `system`."""
+    return graph is None or (graph.entrypoint is None and graph.http is None)
+
+
 class RunnableOptions(BaseModel):
     """A checkpoint's `runnable_config`: prompts, and whatever else the agent's host keeps."""
 

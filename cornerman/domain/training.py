@@ -12,6 +12,7 @@ from cornerman.domain.agent_options import (
     GraphOptions,
     HttpAgentOptions,
     RunnableOptions,
+    is_chat_agent,
 )
 from cornerman.domain.candidates import Prompts
 from cornerman.domain.dataset_options import DatasetOptions, Options
@@ -131,8 +132,7 @@ def check_trainable(
         raise problem(
             f"no prompt has requires_grad: true; set it on at least one of {names}", where
         )
-    uses_system = graph is None or (graph.entrypoint is None and graph.http is None)
-    if uses_system and "system" not in prompts:
+    if is_chat_agent(graph) and "system" not in prompts:
         raise problem(
             f"has no prompt named system (it has {', '.join(prompts)}); without graph_config the "
             "agent is one chat call with that prompt",

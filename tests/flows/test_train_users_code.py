@@ -166,6 +166,13 @@ async def test_a_reference_to_a_missing_variable_is_refused_before_the_run(world
     assert world.rows("SELECT * FROM runs") == []
 
 
+async def test_model_kwargs_that_no_call_takes_are_refused_before_the_run(world: World) -> None:
+    system = {"text": "LEVEL 1", "requires_grad": True, "model_kwargs": {"n": 5}}
+    with pytest.raises(BadInputError, match=r"^prompts\.system\.model_kwargs\.n is not allowed"):
+        await world.train(request_of(2, prompts={"system": system}))
+    assert world.rows("SELECT * FROM runs") == []
+
+
 async def test_an_agent_that_wants_other_arguments_is_refused(world: World) -> None:
     agent = world.agent("def agent(inputs, prompts, context, budget): ...")
     with pytest.raises(BadInputError, match="the agent needs budget"):
