@@ -97,5 +97,5 @@ def require_few_errored(results: Sequence[CaseResult], total: int | None = None)
     raise TooManyErroredError(
         f"{len(errored)} of {total} cases errored, over the limit of "
         f"{MAX_ERRORED_SHARE:.0%}. Most often: {commonest[:500]}",
-        hint="Mend the agent or the evaluator, then continue with: cornerman train --resume",
+        hint="Mend the agent or the evaluator, then: cornerman train --resume RUN_ID",
     )
