@@ -148,8 +148,10 @@ def _sign_in(gateway: Served) -> httpx.Client:
 
 
 def test_the_monitor_shows_a_door_and_then_the_page(gateway: Served) -> None:
-    stranger = httpx.get(f"{gateway.url}/admin/training-monitor", headers={"Accept": "text/html"})
-    assert stranger.status_code == 401 and "API token" in stranger.text
+    headers = {"Accept": "text/html"}
+    stranger = gateway.open.get("/admin/training-monitor", headers=headers)
+    assert (stranger.status_code, stranger.headers["location"]) == (303, "/admin/login")
+    assert "API token" in gateway.open.get("/admin/login").text
     with contextlib.closing(_sign_in(gateway)) as browser:
         page = browser.get("/admin/training-monitor")
         assert page.status_code == 200 and "default-src 'none'" in str(page.headers)

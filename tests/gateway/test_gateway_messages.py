@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from cornerman.gateway.errors import with_hint
+from storage.engine import Database
 from tests.gateway.serving import API_TOKEN, Served, new_run, receive, say, send
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -80,3 +83,16 @@ def test_who_gave_no_execution_id_learns_it_from_the_events(gateway: Served) -> 
     with gateway.ws() as client:
         send(client, type="attach", execution_id="named")
         assert "execution_id" not in receive(client)
+
+
+def test_a_gateway_without_a_token_shows_people_how_to_set_one(
+    serve: Callable[..., Served], sqlite_db: Database
+) -> None:
+    gateway = serve(sqlite_db, API_TOKEN="")
+    gateway.open.headers["Accept"] = "text/html"
+    page = gateway.open.get("/admin/training-monitor")
+    sent = gateway.open.post("/admin/login", data={"token": "x"})
+    for answer in (page, sent):
+        assert answer.status_code == 500
+        assert "export API_TOKEN=" in answer.text and 'type="password"' not in answer.text
+    assert "export API_TOKEN=" in gateway.open.get("/admin/login").text

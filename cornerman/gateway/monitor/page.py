@@ -30,14 +30,14 @@ def render_page(*, csrf_token: str = "", workflow: str = "", can_sign_out: bool 
     )
 
 
-def render_login(*, error: str = "", csrf_token: str = "") -> str:
-    """Render the page that asks for the API token.
+def render_login(*, error: str = "", is_configured: bool = True) -> str:
+    """Render the page that asks for the API token, or says how to set one.
 
     Args:
         error: Why the last try failed, in a sentence; empty at the first.
-        csrf_token: Sent back in the form's field `csrf_token`.
+        is_configured: Whether the settings hold a token that one could sign in with.
     """
-    return _render("login.html", error=error, csrf_token=csrf_token)
+    return _render("login.html", error=error, is_configured=is_configured)
 
 
 def _render(name: str, **values: object) -> str:

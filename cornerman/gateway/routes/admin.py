@@ -26,6 +26,7 @@ router = APIRouter(prefix="/admin", tags=["admin"], include_in_schema=False)
 front = APIRouter()
 
 PAGE = "/admin/training-monitor"
+DOOR = "/admin/login"
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -44,8 +45,11 @@ async def page(request: Request, gateway: GatewayDep, workflow: str = "") -> Res
     try:
         authenticate(request, gateway, "api", bearer_token(request))
     except GatewayError as error:
-        if error.status == 401 and "text/html" in request.headers.get("accept", ""):
-            return _html(render_login(), 401)
+        wants_page = "text/html" in request.headers.get("accept", "")
+        if wants_page and error.status == 401:
+            return RedirectResponse(DOOR, 303)
+        if wants_page and error.status == 500:
+            return _html(render_login(is_configured=False), 500)
         raise
     cookie = request.cookies.get(COOKIE, "")
     signed_in = bool(cookie) and not is_open(request, gateway)
@@ -60,9 +64,9 @@ async def front_door() -> Response:
 
 
 @router.get("/login")
-async def door() -> Response:
+async def door(gateway: GatewayDep) -> Response:
     """The page that asks for the API token."""
-    return _html(render_login())
+    return _html(render_login(is_configured=gateway.settings.api_token is not None))
 
 
 @router.post("/login")
@@ -73,8 +77,9 @@ async def login(request: Request, gateway: GatewayDep) -> Response:
     try:
         _check(request, gateway, await _field(request, "token"))
     except GatewayError as error:
-        if as_form and error.status in (401, 429):
-            answer = _html(render_login(error=error.message), error.status)
+        if as_form and error.status in (401, 429, 500):
+            text = render_login(error=error.message, is_configured=error.status != 500)
+            answer = _html(text, error.status)
             answer.headers.update(error.headers)
             return answer
         return error_response(error)
