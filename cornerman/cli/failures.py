@@ -50,8 +50,8 @@ def failure_of(error: BaseException) -> Failure:
         inner = failure_of(error.error)
         facts = inner.facts | error.facts
         hint = inner.hint or error.hint
-        if hint.endswith("--resume") and "run_id" in facts:
-            hint += f" {facts['run_id']}"
+        if "run_id" in facts:
+            hint = hint.replace("RUN_ID", str(facts["run_id"]))
         return Failure(inner.code, inner.message, hint, inner.exit_code, facts)
     if isinstance(error, CornermanError):
         fields = {"field": error.__dict__["field"]} if error.__dict__.get("field") else {}
