@@ -182,7 +182,7 @@ async def prefect_ready() -> AsyncGenerator[None]:
             try:
                 yield
             finally:
-                await _drain()
+                await drain_events()
     finally:
         _embedded.users -= 1
         if _embedded.users == 0:
@@ -203,7 +203,7 @@ def _quiet() -> Generator[None]:
             logger.setLevel(level)
 
 
-async def _drain() -> None:
+async def drain_events() -> None:
     """Let the last events reach the server before it goes."""
     drained = EventsWorker.drain_all()
     if asyncio.iscoroutine(drained) or isinstance(drained, asyncio.Future):

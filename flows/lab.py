@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from cornerman.domain.candidates import Candidate, Prompts
 from cornerman.domain.cases import Case, CaseResult, Split
@@ -26,6 +26,7 @@ from tasks.training_context import TrainingContext
 _TASKS_AHEAD = 3
 
 
+RunCase = Callable[[TrainingContext, CaseJob], Awaitable[CaseResult]]
 # By candidate, then by case and repeat.
 _Results = dict[str, dict[tuple[str, int], CaseResult]]
 
@@ -52,7 +53,9 @@ class TrainingLab:
         )
         # Made once: to make a task anew for each case costs more than to run it.
         timeout = context.spec.optimizer.case_timeout_seconds
-        self._run_case = run_case.with_options(timeout_seconds=timeout + TASK_MARGIN_SECONDS)
+        self._run_case: RunCase = run_case.with_options(
+            timeout_seconds=timeout + TASK_MARGIN_SECONDS
+        )
         self._first_epoch_cases = 0
         self._errored: list[CaseResult] = []
         self.epoch = 1
@@ -66,6 +69,10 @@ class TrainingLab:
         run_id = self._context.run_id
         for result in await self._context.db.read(case_rows.read_case_results, run_id):
             _keep(self._stored, result)
+
+    def run_cases_by(self, run_case: RunCase) -> None:
+        """Have cases run elsewhere; errored ones are stored there too."""
+        self._run_case = run_case
 
     # -- what the optimizer may see
 
@@ -192,7 +199,8 @@ class TrainingLab:
         async with self._context.slots if job.has_slot else self._starting:
             self._context.check()
             try:
-                return await begun(lambda: self._run_case(self._context, job))
+                result = await begun(lambda: self._run_case(self._context, job))
+                return self._counted(result) if result.status == "errored" else result
             except CaseErroredError as error:
                 attempts = 1 + (CASE_RETRIES if error.retried else 0)
                 result = errored_result(job, error, attempts)

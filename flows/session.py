@@ -97,7 +97,7 @@ class RunSession:
                 if time.monotonic() >= beat_due:
                     await self.db.write(runs.update_heartbeat, self.run.id, self.owner)
                     beat_due = time.monotonic() + HEARTBEAT_SECONDS
-                self._obey(*await self.db.read(_look, self.run.id))
+                self._obey(*await self.db.read(look, self.run.id))
             except StorageError as error:
                 # Its work will meet the same database and fail, or both find it back.
                 log.warning("Run %s cannot be watched: %s", self.run.id, error)
@@ -116,7 +116,8 @@ class RunSession:
             self._on_kill_switch(switch.reason)
 
 
-def _look(session: Any, run_id: str) -> tuple[runs.RunSignals | None, KillSwitch]:
+def look(session: Any, run_id: str) -> tuple[runs.RunSignals | None, KillSwitch]:
+    """What others tell whoever works on a run, and the kill-switch."""
     return runs.read_run_signals(session, run_id), kill_switch.read_kill_switch(session)
 
 

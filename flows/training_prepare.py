@@ -9,8 +9,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.chat_request import check_model_kwargs
-from cornerman.domain.agent_options import is_chat_agent
 from cornerman.clients.llm import LLM
+from cornerman.domain.agent_options import is_chat_agent
 from cornerman.domain.candidates import Candidate, Prompt, Prompts
 from cornerman.domain.checkpoints import Checkpoint
 from cornerman.domain.dataset import fingerprint, load_cases, split_cases
@@ -40,6 +40,11 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         UnpricedModelError: A model has no price.
     """
     settings, spec = engine.settings, parameters
+    if settings.dask_scheduler is not None:
+        # Imported only when asked for: an extra, which few need.
+        from flows.dask_cases import require_extra
+
+        require_extra()
     allowed = list(settings.evaluator_modules)
     cases = load_cases(spec.dataset, Path.cwd(), spec.max_cases)
     split = split_cases(cases, spec.dataset.split)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cornerman.clients.llm import LLM
 from cornerman.domain.candidates import Candidate
@@ -25,6 +25,9 @@ from storage import cases, events, ledger, runs
 from tasks.checkpoint import store_checkpoint
 from tasks.slots import CASE_TAG
 from tasks.training_context import TrainingContext
+
+if TYPE_CHECKING:
+    from flows.dask_cases import DaskCases
 
 _IDS = uuid.UUID("5b1f1d0c-6f8e-5d0a-8a52-0d4d1c4f3f10")
 
@@ -53,6 +56,7 @@ class TrainingRun:
         self.progress = TrainingProgress(context.spec.optimizer)
         self._stored = stored
         self.checkpoints: list[Checkpoint] = []
+        self._elsewhere: DaskCases | None = None
         self._parent_id: str | None = stored.random_state.get("parent_checkpoint_id")
 
     async def begin(self, owner: str, before: Run) -> None:
@@ -73,7 +77,9 @@ class TrainingRun:
             )
 
     async def close(self) -> None:
-        """Let go of slots and of the model client."""
+        """Let go of slots, of the model client and of a cluster."""
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
         await self.context.slots.close()
         await self.llm.aclose()
 
@@ -81,6 +87,8 @@ class TrainingRun:
 
     async def score_starting_prompts(self) -> None:
         """Epoch 1: the starting prompts on every train and validation case."""
+        if self.context.settings.dask_scheduler is not None:
+            await self._run_cases_elsewhere()
         await self.lab.load()
         await self.lab.add(self.start)
         known = {case.id: case for case in (*self.split.train, *self.split.validation)}
@@ -88,6 +96,14 @@ class TrainingRun:
         await self.lab.evaluate(self.start, in_order)
         first = Round(self.start, accepted=True, reason="the prompts that the run started from")
         await self._finish_epoch(1, first)
+
+    async def _run_cases_elsewhere(self) -> None:
+        from flows.dask_cases import DaskCases
+
+        self._elsewhere = await DaskCases.open(self.context)
+        # A slot is held while a case waits for a worker, as the worker itself takes none.
+        self.context.slots.before_tasks = True
+        self.lab.run_cases_by(self._elsewhere.run_case)
 
     async def next_epoch(self) -> None:
         """One round of rewriting."""

@@ -78,6 +78,20 @@ def read_case_results(
     return [_record(row) for row in session.execute(query)]
 
 
+def read_case_result(
+    session: Session, run_id: str, *, candidate_id: str, case_id: str, repeat: int
+) -> CaseResult | None:
+    """One stored result; None while the case has not ended."""
+    query = select(table).where(
+        table.c.run_id == run_id,
+        table.c.candidate_id == candidate_id,
+        table.c.case_id == case_id,
+        table.c.repeat == repeat,
+    )
+    row = session.execute(query).one_or_none()
+    return None if row is None else _record(row)
+
+
 def delete_errored_results(session: Session, run_id: str, *, after_epoch: int) -> int:
     """Forget errored cases that no completed epoch has counted, so that they are run again.
 

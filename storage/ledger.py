@@ -216,7 +216,13 @@ def _settle_orphans(session: Session, budget_names: list[str]) -> int:
     return _book_unknown(session, rows)
 
 
-def settle_run_calls(session: Session, run_id: str) -> int:
-    """Book every call that a run left in flight; for whoever resumes or ends it."""
+def settle_run_calls(session: Session, run_id: str, *, subject: str | None = None) -> int:
+    """Book every call that a run left in flight; for whoever resumes or ends it.
+
+    Args:
+        subject: Only those made on its behalf, such as one case's.
+    """
     query = select(llm_calls).where(llm_calls.c.run_id == run_id, llm_calls.c.status == "reserved")
+    if subject is not None:
+        query = query.where(llm_calls.c.subject == subject)
     return _book_unknown(session, list(session.execute(query)))

@@ -6,6 +6,8 @@ attributes too, so that the command line, the gateway and the logs need not pars
 
 from __future__ import annotations
 
+from typing import Any
+
 from cornerman.domain.secrets import redact
 
 
@@ -25,6 +27,17 @@ class CornermanError(Exception):
         self.message = redact(message)
         self.hint = redact(hint)
         super().__init__(self.message)
+
+    def __reduce__(self) -> Any:
+        # By its facts: to call a family's own constructor again takes more than the message.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[CornermanError], args: tuple[Any, ...], facts: dict[str, Any]) -> Any:
+    """An error as another process raised it."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class BadInputError(CornermanError):

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from cornerman.settings.base import SettingsGroup
 from cornerman.settings.values import (
+    check_dask_address,
     check_web_address,
     module_allowed,
     parse_module_prefixes,
@@ -35,6 +36,11 @@ class GatewaySettings(SettingsGroup):
     prefect_api_url: str | None = Field(
         default=None, description="Prefect server; unset: an embedded one is used."
     )
+    dask_scheduler: str | None = Field(
+        default=None,
+        description="Dask scheduler (tcp://HOST:8786) on whose workers training cases run; "
+        "unset: they run in the flow's own process.",
+    )
     evaluator_modules: tuple[str, ...] = Field(
         default=(),
         description="Comma-separated module prefixes that entrypoints may load from, besides "
@@ -48,6 +54,11 @@ class GatewaySettings(SettingsGroup):
     @classmethod
     def _gateway_addresses(cls, value: str | None) -> str | None:
         return None if value is None else check_web_address(value)
+
+    @field_validator("dask_scheduler")
+    @classmethod
+    def _dask_address(cls, value: str | None) -> str | None:
+        return None if value is None else check_dask_address(value)
 
     @field_validator("slack_webhook_url")
     @classmethod

@@ -26,6 +26,7 @@ ADDRESSES = frozenset(
         "OPENAI_BASE_URL",
         "NEXT_PUBLIC_APP_URL",
         "PREFECT_API_URL",
+        "DASK_SCHEDULER",
     }
 )
 _LONGEST_SHOWN = 120

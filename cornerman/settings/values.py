@@ -57,6 +57,18 @@ def check_web_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def check_dask_address(text: str) -> str:
+    """Check a Dask scheduler's address."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("tcp", "tls") and bool(parts.hostname and parts.port)
+    except ValueError:
+        usable = False
+    if not usable or "@" in text:
+        raise ValueError("be tcp://HOST:PORT or tls://HOST:PORT")
+    return text.rstrip("/")
+
+
 def parse_model_prices(text: str) -> dict[str, Price]:
     """Parse MODEL_PRICES: a JSON object of model to USD per million tokens.
 
