@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.settings import PREFECT_API_URL
 
 from cornerman.domain.errors import CornermanError
@@ -53,6 +54,30 @@ def test_deployments_are_as_the_manifest_says(api_url: str, client: SyncPrefectC
     assert batch.global_concurrency_limit is not None
     assert batch.global_concurrency_limit.limit == 1
     assert batch.enforce_parameter_schema
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes"),
+    [
+        ("battle-batch/every-30-minutes", {0, 30}),
+        ("scout/hourly", {7}),
+        ("retrain/nightly", {17}),
+    ],
+)
+def test_the_server_puts_runs_into_the_slots_of_a_schedule(
+    api_url: str, client: SyncPrefectClient, name: str, minutes: set[int]
+) -> None:
+    deployed(api_url)
+    deployment = client.read_deployment_by_name(name)
+    # What the scheduler's service does every few seconds.
+    client.request(
+        "POST", "/deployments/{id}/schedule", path_params={"id": deployment.id}, json={}
+    ).raise_for_status()
+    mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+    made = client.read_flow_runs(deployment_filter=mine)
+    assert len(made) >= 3
+    assert {run.expected_start_time.minute for run in made} <= minutes  # type: ignore[union-attr]
+    assert all(run.auto_scheduled for run in made)
 
 
 def test_battle_cron_reaches_the_server(

@@ -72,6 +72,7 @@ def _scenario(machine: Deployed) -> None:
     again = machine.cornerman("deploy")
     assert {*again["deployments"].values(), *again["work_pool"].values()} == {"unchanged"}
     first, gateway = machine.worker("first"), machine.gateway()
+    wait_for(lambda: _slots(machine) >= {0, 7, 17, 30}, seconds=30, what=machine.logs)
     started = call(f"{gateway}/api/cron/train", {"batchSize": 3}, token=SECRET)
     batch_id = started["batch"]["batchId"]
     db = Database(machine.url)
@@ -86,6 +87,12 @@ def _scenario(machine: Deployed) -> None:
     db.close()
     _check_artifacts(machine)
     _check_kill_switch(machine, gateway)
+
+
+def _slots(machine: Deployed) -> set[int]:
+    """Minutes at which the server means to start runs, of its own accord."""
+    found = call(f"{machine.api}/flow_runs/filter", {})
+    return {int(run["expected_start_time"][14:16]) for run in found if run["auto_scheduled"]}
 
 
 def _check(db: Database, batch_id: str, before: int, shown: dict[str, Any]) -> None:
