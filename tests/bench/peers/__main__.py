@@ -34,7 +34,7 @@ def _round(number: int, homes: Path, cases: int, seconds: float) -> list[dict[st
         if not home.exists():
             home.mkdir()
             # Bytecode, empty databases and the like are there from the second start on.
-            measure(library, home, cases=_WARM_UP_CASES, seconds=0.0)
+            measure(library, home, cases=_WARM_UP_CASES, seconds=seconds)
         measured = measure(library, home, cases=cases, seconds=seconds)
         found.append(measured | {"cases": cases, "seconds": seconds})
         loop, process = measured["loop"]["wall_s"], measured["process"]["wall_s"]
