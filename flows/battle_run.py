@@ -165,7 +165,7 @@ def _choose(
         session, workflow_id=workflow.id, simulated=run.simulated, limit=RECENT_BATTLES
     )
     history = persona_histories(battle for battle in recent if battle.confirms is None)
-    selection = select_personas(known, history, parameters.policy, size)
+    selection = select_personas(known, history, parameters.policy, size, workflow.id)
     chosen = {"policy": selection.policy, "reasons": selection.reasons}
     runs.update_run_metrics(session, run.id, chosen)
     by_id = {persona.id: persona for persona in known}

@@ -15,6 +15,7 @@ from cornerman.domain.money import pico_to_usd, usd_to_pico
 from cornerman.domain.personas import Persona
 from cornerman.domain.personas_import import import_personas, without_known
 from cornerman.domain.seeds import derived_seed
+from cornerman.domain.workflows import Workflow
 from cornerman.settings import Settings
 from storage import ledger, personas, runs, workflows
 from storage.engine import Database
@@ -33,7 +34,7 @@ async def generate_personas(
     db: Database,
     llm: LLM,
     settings: Settings,
-    workflow_id: str,
+    workflow: Workflow,
     count: int,
     about: str,
     *,
@@ -42,6 +43,7 @@ async def generate_personas(
     """Ask for personas until there are `count` new ones; those that are known are refused.
 
     Args:
+        workflow: Whose agent will meet them; its situations are told.
         about: What they should be like, in the user's words; may be empty.
 
     Returns:
@@ -52,7 +54,7 @@ async def generate_personas(
         StopError: No more money may be spent; what was made is kept.
         LLMError: No usable answer.
     """
-    run_id = f"personas-{uuid.uuid4().hex[:12]}"
+    run_id, workflow_id = f"personas-{uuid.uuid4().hex[:12]}", workflow.id
     request = {"generate": count, "about": about}
     await db.write(_begin, run_id, workflow_id, request, simulated)
     budgets = {day_budget_name(simulated=simulated): usd_to_pico(settings.daily_budget_usd)}
@@ -65,7 +67,7 @@ async def generate_personas(
             if not wanted:
                 break
             known = await db.read(personas.read_personas, workflow_id)
-            asked = _request(settings, workflow_id, wanted, about, known, number)
+            asked = _request(settings, workflow, wanted, about, known, number)
             found = await chat_json(llm, scope, asked, _reader(workflow_id)) or []
             fresh = without_known(found, known)[:wanted]
             duplicates += len(found) - len(fresh)
@@ -104,7 +106,7 @@ def _begin(
 
 def _request(
     settings: Settings,
-    workflow_id: str,
+    workflow: Workflow,
     count: int,
     about: str,
     known: Sequence[Persona],
@@ -115,7 +117,7 @@ def _request(
         "temper, a wish and ways to make the agent's work hard. system_prompt addresses the "
         "actor who plays the persona, begins with 'You are', and says how to stay in character."
     )
-    lines = [f"Write {count} personas that an agent of the workflow {workflow_id!r} may meet."]
+    lines = [f"Write {count} personas that this agent may meet.", *_scene(workflow, number)]
     if about:
         lines.append(f"They should be like this: {about}")
     if known:
@@ -133,6 +135,18 @@ def _request(
         seed=derived_seed(len(known), "generate", number),
         response_format=json_schema_format("personas", _schema()),
     )
+
+
+def _scene(workflow: Workflow, number: int) -> list[str]:
+    """What the agent does and whom it meets; another situation for each question."""
+    scenario = workflow.scenarios[number % len(workflow.scenarios)]
+    return [
+        f"The agent, {scenario.agent_role}: {workflow.description or workflow.name}",
+        f"The persona is {scenario.persona_role}. One of several situations: "
+        f"{scenario.description.strip()}",
+        f"The persona's goal there: {scenario.persona_goal.strip()}",
+        "A system_prompt must fit every such situation: it names no item, no price and no date.",
+    ]
 
 
 def _schema() -> dict[str, Any]:

@@ -12,10 +12,11 @@ import typer
 from cornerman.cli.options import JsonOption, command_group
 from cornerman.cli.output import Out, usd
 from cornerman.cli.store import database
-from cornerman.domain.errors import BadInputError
+from cornerman.domain.errors import BadInputError, NotFoundError
 
 if TYPE_CHECKING:
     from cornerman.domain.personas import Persona
+    from cornerman.domain.workflows import Workflow as BattleWorkflow
     from storage.engine import Database
 
 app = command_group("personas", "Who the agent meets.")
@@ -125,6 +126,43 @@ def _ensure_workflow(session: Any, workflow_id: str, like: str | None) -> None:
     create_workflow(session, workflow_id, {"battle": yaml.safe_dump(model, sort_keys=False)})
 
 
+@app.command("on")
+def switch_on(
+    persona: Annotated[list[str], typer.Argument(help="Ids of personas.")],
+    workflow: Workflow = DEFAULT_WORKFLOW,
+    json: JsonOption = False,
+) -> None:
+    """Meet personas again."""
+    _switch(Out(json), workflow, persona, active=True)
+
+
+@app.command("off")
+def switch_off(
+    persona: Annotated[list[str], typer.Argument(help="Ids of personas.")],
+    workflow: Workflow = DEFAULT_WORKFLOW,
+    json: JsonOption = False,
+) -> None:
+    """Meet personas no more; their battles stay."""
+    _switch(Out(json), workflow, persona, active=False)
+
+
+def _switch(out: Out, workflow: str, ids: Sequence[str], *, active: bool) -> None:
+    from storage.personas import update_persona_active
+
+    with database() as db:
+        seed_builtin(db, workflow)
+        with db.writing() as session:
+            for one in ids:
+                if not update_persona_active(session, workflow, one, active=active):
+                    raise NotFoundError(
+                        f"Workflow {workflow} has no persona {one!r}; nothing was changed.",
+                        field="persona",
+                        hint=f"Type: cornerman personas list --workflow {workflow}",
+                    )
+    out.document({"workflow_id": workflow, "personas": list(ids), "active": active})
+    out.say(f"{', '.join(ids)}: {'met again' if active else 'met no more'}.")
+
+
 @app.command("generate")
 def generate(
     count: Annotated[int, typer.Argument(help="How many new personas.")],
@@ -133,12 +171,16 @@ def generate(
     json: JsonOption = False,
 ) -> None:
     """Have a model invent personas; those that are there already are refused."""
+    from flows.battle_workflow import read_battle_workflow
+
     if not 1 <= count <= MOST_GENERATED:
         raise BadInputError(f"N is {count}; it must be 1 to {MOST_GENERATED}.", field="count")
     out = Out(json)
     with database() as db:
         seed_builtin(db, workflow)
-    made = asyncio.run(_generate(workflow, count, about))
+        with db.reading() as session:
+            scene = read_battle_workflow(session, workflow)
+    made = asyncio.run(_generate(scene, count, about))
     out.document(made)
     simulated = " (simulated)" if made["simulated"] else ""
     out.say(
@@ -149,7 +191,7 @@ def generate(
         out.say(f"  {persona['name']}: {persona['description']}")
 
 
-async def _generate(workflow: str, count: int, about: str) -> dict[str, Any]:
+async def _generate(workflow: BattleWorkflow, count: int, about: str) -> dict[str, Any]:
     from flows.engine import open_engine
     from tasks.generate_personas import generate_personas
 

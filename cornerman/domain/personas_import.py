@@ -95,12 +95,12 @@ def import_personas(
 ) -> list[Persona]:
     """Make personas of rows that were read already, such as those a model generated.
 
+    Two of them may be the same; see `without_known`.
+
     Raises:
-        BadInputError: A row is no persona, or two are the same.
+        BadInputError: A row is no persona.
     """
-    personas = [_persona(r, f"row {n}", workflow_id, source) for n, r in enumerate(rows, start=1)]
-    _refuse_duplicates("rows", list(enumerate(personas, start=1)))
-    return personas
+    return [_persona(r, f"row {n}", workflow_id, source) for n, r in enumerate(rows, start=1)]
 
 
 def without_known(personas: Iterable[Persona], known: Iterable[Persona]) -> list[Persona]:

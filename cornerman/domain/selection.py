@@ -65,6 +65,7 @@ def select_personas(
     history: Mapping[str, PersonaHistory],
     policy: SelectionPolicy = "rotate",
     n: int = 5,
+    workflow_id: str = "negotiation",
 ) -> Selection:
     """Choose up to `n` active personas, each once; the same input gives the same choice.
 
@@ -73,16 +74,15 @@ def select_personas(
     those whose mean score has the widest interval. Equals are taken so that their scenarios
     differ, and then by id.
 
+    Args:
+        workflow_id: Whose personas they are, for the error.
+
     Raises:
         NotFoundError: No persona is active.
     """
     active = [persona for persona in personas if persona.active]
     if not active:
-        raise NotFoundError(
-            "No active personas found.",
-            field="personas",
-            hint="Type: cornerman personas import FILE, or: cornerman personas generate N",
-        )
+        raise no_active_personas(workflow_id, switched_off=bool(personas))
     spread = _scenario_rank(active)
     known = {p.id: history.get(p.id, PersonaHistory(p.id)) for p in active}
     chosen = sorted(active, key=lambda p: (_urgency(known[p.id], policy), spread[p.id], p.id))[:n]
@@ -90,6 +90,22 @@ def select_personas(
         persona_ids=tuple(p.id for p in chosen),
         policy=policy,
         reasons={p.id: _reason(known[p.id], policy) for p in chosen},
+    )
+
+
+def no_active_personas(workflow_id: str, *, switched_off: bool) -> NotFoundError:
+    """The error of a batch that nobody can be met in; its hint is what to type.
+
+    Args:
+        switched_off: The workflow has personas, but none is active.
+    """
+    home = f"--workflow {workflow_id}"
+    switch = f"cornerman personas on ID {home}, or: " if switched_off else ""
+    return NotFoundError(
+        f"No active personas found for workflow {workflow_id!r}.",
+        field="personas",
+        hint=f"Type: {switch}cornerman personas import FILE {home}, or: "
+        f"cornerman personas generate N {home}",
     )
 
 
@@ -158,5 +174,9 @@ def _reason(history: PersonaHistory, policy: SelectionPolicy) -> str:
     if not history.scores:
         return "never scored"
     if policy == "hardest":
-        return f"mean score {fmean(history.scores):.1f} in {len(history.scores)} battles"
+        return f"mean score {fmean(history.scores):.1f} in {_battles(len(history.scores))}"
     return f"interval of the mean is {interval_width(history.scores):.1f} points wide"
+
+
+def _battles(count: int) -> str:
+    return "1 battle" if count == 1 else f"{count} battles"

@@ -6,9 +6,10 @@ import uuid
 from typing import Any
 
 from cornerman.domain.battle_request import BattleBatchRequest
-from cornerman.domain.errors import ConflictError, KillSwitchActiveError, NotFoundError
+from cornerman.domain.errors import ConflictError, KillSwitchActiveError
 from cornerman.domain.runs import Run, RunKind
 from cornerman.domain.scout_request import ScoutParameters
+from cornerman.domain.selection import no_active_personas
 from cornerman.personas import builtin_personas
 from cornerman.runner.launches import LaunchFolder
 from cornerman.settings import Settings
@@ -112,10 +113,6 @@ def _require_personas(session: Any, workflow_id: str) -> None:
     builtin = workflow_id in builtin_workflow_ids()
     if builtin and personas.count_personas(session, workflow_id) == 0:
         personas.create_personas(session, builtin_personas(workflow_id))
-    if not personas.read_personas(session, workflow_id, active=True):
-        raise NotFoundError(
-            f"No active personas found for workflow {workflow_id!r}.",
-            field="personas",
-            hint="Ensure personas are created and is_active=true: cornerman personas import FILE, "
-            "or cornerman personas generate N",
-        )
+    known = personas.read_personas(session, workflow_id)
+    if not any(persona.active for persona in known):
+        raise no_active_personas(workflow_id, switched_off=bool(known))

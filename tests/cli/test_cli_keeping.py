@@ -18,6 +18,8 @@ from storage.runs import claim_run, create_run, finish_run
 from storage.tables import runs
 from storage.workflows import create_workflow
 from tests.cli.conftest import Printed
+from tests.support.llm_standin import Reply
+from tests.support.llm_thread import serving
 
 Command = Callable[..., Printed]
 
@@ -81,6 +83,41 @@ def test_personas_are_generated_and_none_comes_twice(command: Command) -> None:
     assert first["simulated"] is True and first["cost_usd"] > 0
     assert len(command("personas", "list", "--json").json()) == 30
     assert command("personas", "generate", "0").code == 2
+
+
+def test_what_a_model_says_twice_is_refused_and_the_rest_is_kept(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = dict.fromkeys(("description", "persona_type"), "x") | {"difficulty": 2}
+    rows = [row | {"name": name, "system_prompt": f"You are {name}."} for name in ("A", "A", "B")]
+    with serving(lambda request, n: Reply(text=json.dumps({"personas": rows}))) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        made = command("personas", "generate", "2", "--workflow", "support", "--json").json()
+        asked = server.requests[0].body["messages"][1]["content"]
+    assert [p["name"] for p in made["personas"]] == ["A", "B"]
+    assert (made["duplicates"], len(server.requests)) == (1, 1)
+    assert "the shop's support" in asked and "The persona is the customer" in asked
+
+
+def test_nothing_is_generated_for_an_unknown_workflow(command: Command) -> None:
+    printed = command("personas", "generate", "2", "--workflow", "nowhere")
+    assert (printed.code, "neither a rubric" in printed.err) == (2, True)
+
+
+def test_a_persona_can_be_switched_off_and_on(command: Command) -> None:
+    def active() -> set[str]:
+        listed = command("personas", "list", "--active", "--workflow", "support", "--json").json()
+        return {persona["id"] for persona in listed}
+
+    everybody = active()
+    ids = ("support-calm", "support-sad")
+    done = command("personas", "off", *ids, "--workflow", "support", "--json")
+    assert done.json() == {"workflow_id": "support", "personas": list(ids), "active": False}
+    assert everybody - active() == set(ids)
+    assert command("personas", "off", "support-vague", "nobody", "-w", "support").code == 2
+    assert "support-vague" in active(), "one unknown id, and nothing is changed"
+    command("personas", "on", *ids, "--workflow", "support")
+    assert active() == everybody
 
 
 @pytest.fixture

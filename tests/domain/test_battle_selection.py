@@ -94,9 +94,12 @@ def test_inactive_personas_are_not_met():
 
 def test_without_an_active_persona_the_error_says_what_to_type():
     with pytest.raises(NotFoundError, match="No active personas found") as caught:
-        select_personas([persona("a", active=False)], {})
-    assert "cornerman personas import FILE" in caught.value.hint
-    assert "cornerman personas generate N" in caught.value.hint
+        select_personas([persona("a", active=False)], {}, workflow_id="bazaar")
+    for way in ("on ID", "import FILE", "generate N"):
+        assert f"cornerman personas {way} --workflow bazaar" in caught.value.hint
+    with pytest.raises(NotFoundError) as caught:
+        select_personas([], {})
+    assert "personas on" not in caught.value.hint
 
 
 def test_named_personas_keep_their_order_and_must_exist():

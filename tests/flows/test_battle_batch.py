@@ -132,7 +132,8 @@ async def test_no_active_personas_says_what_to_type(arena: Arena) -> None:
             update_persona_active(session, "lab", f"p{n}", active=False)
     with pytest.raises(NotFoundError, match="No active personas found") as caught:
         await arena.batch()
-    assert "cornerman personas import" in caught.value.hint
+    assert "cornerman personas on ID --workflow lab" in caught.value.hint
+    assert "cornerman personas import FILE --workflow lab" in caught.value.hint
 
 
 async def test_names_an_unknown_persona(arena: Arena) -> None:

@@ -74,8 +74,8 @@ def _persona(chance: Chance, number: int) -> dict[str, Any]:
         "description": f"A {trade} who {manner}.",
         "persona_type": kind,
         "system_prompt": (
-            f"You are {name}, a {trade} who {manner}. You are the customer. Stay in character, "
-            f"be {' and '.join(traits)}, and use these moves: {', '.join(attacks)}."
+            f"You are {name}, a {trade} who {manner}. Stay in character, be "
+            f"{' and '.join(traits)}, and use these moves: {', '.join(attacks)}."
         ),
         "characteristics": traits,
         "attack_patterns": attacks,
