@@ -52,6 +52,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield schema
         if schema.level == OK:
             yield _messages(settings, db)
+            yield _kill_switch(db)
     except CornermanError as error:
         yield Check("database", PROBLEM, error.message, error.hint)
     finally:
@@ -82,6 +83,18 @@ def _messages(settings: Settings, db: Database) -> Check:
         message = f"Failed to notify {place}: {told[0]['error']}"
         return Check("messages", WARNING, message, "Check SLACK_WEBHOOK_URL; it is tried again.")
     return Check("messages", OK, f"Messages go to {place}; {len(told)} so far.")
+
+
+def _kill_switch(db: Database) -> Check:
+    from storage.kill_switch import read_kill_switch
+
+    with db.reading() as session:
+        switch = read_kill_switch(session)
+    if not switch.active:
+        return Check("kill-switch", OK, "The kill-switch is off.")
+    message = f"The kill-switch is on, by {switch.by}: {switch.reason}"
+    fix = "No paid call is started. Look into the reason, then: cornerman kill-switch off"
+    return Check("kill-switch", PROBLEM, message, fix)
 
 
 def _prefect(settings: Settings) -> Iterator[Check]:

@@ -62,6 +62,15 @@ def test_a_prefect_server_that_is_away_is_a_problem(
     assert levels(command("doctor", "--json"))["prefect"] == "problem"
 
 
+def test_a_kill_switch_that_is_on_is_a_problem(command: Command) -> None:
+    command("kill-switch", "on", "--reason", "too dear", "--by", "ada")
+    printed = command("doctor")
+    assert printed.code == 1
+    assert "by ada: too dear" in printed.out and "cornerman kill-switch off" in printed.out
+    command("kill-switch", "off")
+    assert levels(command("doctor", "--json"))["kill-switch"] == "ok"
+
+
 def test_a_message_that_failed_is_told(command: Command) -> None:
     with database() as db, db.writing() as session:
         create_notification(session, "batch:b1:done", "batch", {})
