@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from cornerman.domain.battles import Battle
-from cornerman.domain.breakthroughs import Breakthrough, breakthrough_bar, is_confirmed
+from cornerman.domain.breakthroughs import (
+    RERUNS,
+    Breakthrough,
+    breakthrough_bar,
+    is_confirmed,
+)
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import BudgetState
 from cornerman.domain.seeds import derived_seed
@@ -14,7 +19,6 @@ from flows.battle_run import battle_id, new_battle
 from storage import battles, breakthroughs, ledger
 from tasks.battle_context import BattleContext, BattleJob
 
-RERUNS = 2
 # Another seed may talk longer; what is left must hold so many times what the first one took.
 _MARGIN = 1.5
 

@@ -28,7 +28,6 @@ from cornerman.settings import Settings
 
 PERSONA_TEMPERATURE = 0.8
 SECOND_REFEREE_TEMPERATURE = 0.5
-REFEREE_MAX_TOKENS = 1_200
 TURN_TIMEOUT_SECONDS = 30.0
 REFEREE_TIMEOUT_SECONDS = 45.0
 
@@ -106,7 +105,7 @@ class Stage:
             role="referee",
             model=self.settings.model_for("referee"),
             messages=tuple(dict(message) for message in messages),
-            max_tokens=REFEREE_MAX_TOKENS,
+            max_tokens=self.limits.referee_max_tokens,
             temperature=0.0 if number == 1 else SECOND_REFEREE_TEMPERATURE,
             seed=None if number == 1 else self._seed("second referee"),
             response_format=verdict_response_format(self.workflow.rubric),

@@ -101,7 +101,8 @@ class BattleContext:
     @property
     def limits(self) -> Limits:
         """The workflow's limits, with the turn limit that the request asks for."""
-        return self.workflow.limits.model_copy(update={"turn_limit": self.request.turn_limit})
+        limits, asked = self.workflow.limits, self.request.turn_limit
+        return limits if asked is None else limits.model_copy(update={"turn_limit": asked})
 
     def scope(self, subject: str) -> CallScope:
         """Budgets and rows for a call made now on behalf of `subject`."""

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cornerman.cli.battle_words import say_batch
 from cornerman.cli.failures import FAILED, STOPPED, CommandError
 from cornerman.cli.options import JsonOption
-from cornerman.cli.output import Out, shown, usd
+from cornerman.cli.output import Out
 from cornerman.cli.store import database
+from cornerman.cli.workflow_file import workflow_id_of
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
 
 if TYPE_CHECKING:
@@ -29,15 +31,26 @@ def battle(
         Path | None, typer.Option("--personas", help="Import this file and meet only its people.")
     ] = None,
     workflow: Annotated[
-        str, typer.Option("--workflow", "-w", help="The workflow whose agent plays.")
+        str,
+        typer.Option(
+            "--workflow", "-w", help="Whose agent plays: an id, or a YAML file that describes it."
+        ),
     ] = DEFAULT_WORKFLOW,
     policy: Annotated[
         str, typer.Option("--policy", help="Who is met: rotate, hardest or uncertain.")
     ] = "rotate",
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other battles.")] = 0,
+    turn_limit: Annotated[
+        int | None,
+        typer.Option("--turn-limit", help="Turns of both sides; default: the workflow's."),
+    ] = None,
     second_referee: Annotated[
         bool, typer.Option("--second-referee", help="Judge each battle twice.")
     ] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm/--no-confirm", help="Re-run breakthroughs, budget allowing."),
+    ] = True,
     json: JsonOption = False,
 ) -> int:
     """Let the agent meet personas, have a referee score each battle, and rate both sides."""
@@ -45,7 +58,14 @@ def battle(
 
     out = Out(json)
     size = get_settings().batch_size_checked(batch_size)
-    given: dict[str, Any] = {"policy": policy, "seed": seed, "second_referee": second_referee}
+    given: dict[str, Any] = {
+        "policy": policy,
+        "seed": seed,
+        "turn_limit": turn_limit,
+        "second_referee": second_referee,
+        "confirm_breakthroughs": confirm,
+    }
+    workflow = workflow_id_of(workflow, out)
     if personas is not None:
         workflow, given["persona_ids"] = _import(personas, workflow, out)
     given |= {"workflow_id": workflow, "batch_size": size}
@@ -133,27 +153,3 @@ def _finish(out: Out, result: dict[str, Any]) -> int:
     if stopped_by in ("budget", "kill_switch"):
         return STOPPED
     return FAILED if result["errors"] and not result["battlesCompleted"] else 0
-
-
-def say_batch(out: Out, result: dict[str, Any]) -> None:
-    """A batch's end in a few lines."""
-    simulated = " (simulated)" if result.get("simulated") else ""
-    stopped = f", stopped by {result['stoppedBy']}" if result["stoppedBy"] else ""
-    out.say(f"Batch {result['batchId']}{stopped}{simulated}", style="bold")
-    out.table(
-        ("persona", "status", "score", "ended by", "cost"),
-        [
-            (
-                *(one[name] for name in ("persona_id", "status", "score", "ended_by")),
-                usd(one["cost_usd"]),
-            )
-            for one in result["battles"]
-        ],
-    )
-    average = shown(result["averageScore"])
-    out.say(f"  Completed      {result['battlesCompleted']} of {len(result['battles'])}")
-    out.say(f"  Average score  {average} of 100")
-    out.say(f"  Breakthroughs  {result['breakthroughs']}")
-    out.say(f"  Cost           {usd(result['totalCost'])}")
-    for error in result["errors"]:
-        out.say(f"  {error}", style="red")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cornerman.cli.personas import seed_builtin
-from cornerman.domain.errors import NotFoundError
+from cornerman.domain.selection import no_active_personas
 
 if TYPE_CHECKING:
+    from cornerman.domain.workflows import Limits
     from storage.engine import Database
 
 
@@ -19,8 +20,7 @@ class BattleTexts:
     agent_prompt: str
     persona_prompts: list[str]
     rubric: str
-    turn_limit: int
-    turn_max_tokens: int
+    limits: Limits
 
 
 def battle_texts(db: Database, workflow_id: str) -> BattleTexts:
@@ -35,19 +35,15 @@ def battle_texts(db: Database, workflow_id: str) -> BattleTexts:
     seed_builtin(db, workflow_id)
     with db.reading() as session:
         workflow = read_battle_workflow(session, workflow_id)
-        met = read_personas(session, workflow_id, active=True)
+        everybody = read_personas(session, workflow_id)
         prompt, _ = read_agent(session, workflow)
+    met = [persona for persona in everybody if persona.active]
     if not met:
-        raise NotFoundError(
-            "No active personas found",
-            field="personas",
-            hint=f"Type: cornerman personas import FILE --workflow {workflow_id}",
-        )
+        raise no_active_personas(workflow_id, switched_off=bool(everybody))
     scene = max((scenario.description for scenario in workflow.scenarios), key=len)
     return BattleTexts(
         agent_prompt=f"{prompt.text}\n{scene}",
         persona_prompts=[f"{persona.system_prompt}\n{scene}" for persona in met],
         rubric=workflow.rubric.model_dump_json(),
-        turn_limit=workflow.limits.turn_limit,
-        turn_max_tokens=workflow.limits.turn_max_tokens,
+        limits=workflow.limits,
     )

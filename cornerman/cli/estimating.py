@@ -130,6 +130,7 @@ def estimate_battle(workflow_id: str, batch_size: int | None) -> CostEstimate:
         UnpricedModelError: A model has no price.
     """
     from cornerman.cli.battle_texts import battle_texts
+    from cornerman.domain.breakthroughs import RERUNS
     from cornerman.settings import get_settings
 
     settings = get_settings()
@@ -140,16 +141,16 @@ def estimate_battle(workflow_id: str, batch_size: int | None) -> CostEstimate:
     roles = ("agent", "persona", "referee", "scout")
     groups = battle_groups(
         battles=size,
-        turn_limit=texts.turn_limit,
-        turn_max_tokens=texts.turn_max_tokens,
+        limits=texts.limits,
         models={role: settings.model_for(role) for role in roles},
         agent_prompt=texts.agent_prompt,
         persona_prompts=texts.persona_prompts,
         rubric=texts.rubric,
+        reruns=RERUNS,
     )
     battles = Span(size, size, size)
     groups = [narrowed(group, past.get(group.role), battles) for group in groups]
-    basis = f"{size} battles of at most {texts.turn_limit} turns, {_basis(past_runs)}"
+    basis = f"{size} battles of at most {texts.limits.turn_limit} turns, {_basis(past_runs)}"
     return _priced(settings, groups, basis, settings.batch_budget_usd, "BATCH_BUDGET_USD")
 
 
@@ -187,7 +188,8 @@ def _past(db: Database, kind: RunKind, workflow_id: str) -> tuple[dict[str, Past
             if kind == "train":
                 done = sum(cases.count_case_statuses(session, run.id).values())
             else:
-                done = len(battles.read_battles(session, batch_id=run.id))
+                held = battles.read_battles(session, batch_id=run.id)
+                done = sum(battle.confirms is None for battle in held)
             if done < _FEWEST_UNITS:
                 continue
             units, counted = units + done, counted + 1

@@ -42,11 +42,11 @@ class BattleBatchRequest(BaseModel):
         description="The same seed gives the same battles.",
         examples=[0],
     )
-    turn_limit: int = Field(
-        default=10,
+    turn_limit: int | None = Field(
+        default=None,
         ge=2,
         le=40,
-        description="Turns of both sides together before a battle ends.",
+        description="Turns of both sides together before a battle ends; None: the workflow's.",
         examples=[10],
     )
     batch_budget_usd: float | None = Field(
@@ -76,8 +76,8 @@ class BattleBatchRequest(BaseModel):
         examples=["2026-01-01-morning"],
     )
     confirm_breakthroughs: bool = Field(
-        default=False,
-        description="Re-run a breakthrough with other seeds when the budget allows.",
+        default=True,
+        description="Re-run a breakthrough with other seeds when time and budget allow.",
         examples=[True],
     )
     second_referee: bool = Field(

@@ -24,6 +24,9 @@ from cornerman.domain.tactics import tactic_response_format as tactic_response_f
 
 BreakthroughStatus = Literal["pending_review", "reviewed", "promoted", "rejected"]
 
+# Battles with other seeds that tell skill from luck.
+RERUNS = 2
+
 # A rejected tactic may be looked at again; a promoted one is part of a checkpoint and stays.
 _NEXT: dict[BreakthroughStatus, tuple[BreakthroughStatus, ...]] = {
     "pending_review": ("reviewed", "rejected"),

@@ -7,6 +7,7 @@ every rewrite validated. Neither counts retries of failed calls, which mostly co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cornerman.domain.estimate_records import CallGroup as CallGroup
 from cornerman.domain.estimate_records import CostEstimate as CostEstimate
@@ -15,11 +16,13 @@ from cornerman.domain.estimate_records import Pricer as Pricer
 from cornerman.domain.estimate_records import Span as Span
 from cornerman.domain.optimizer_options import OptimizerOptions
 
+if TYPE_CHECKING:
+    from cornerman.domain.workflows import Limits
+
 # Output bounds of the calls that runs make; tests hold them equal to those of the tasks.
 AGENT_MAX_TOKENS = 512
 JUDGE_MAX_TOKENS = 512
 REWRITE_MAX_TOKENS = 2_048
-REFEREE_MAX_TOKENS = 1_200
 SCOUT_MAX_TOKENS = 500
 
 # What chat templates add to a call, and the instructions around the texts that we know of.
@@ -30,6 +33,8 @@ _REFEREE_INSTRUCTIONS = 600
 _LIKELY_ANSWER = 60
 _LIKELY_TURN = 50
 _LIKELY_VERDICT = 350
+# One battle of so many.
+_LIKELY_BREAKTHROUGH = 0.1
 # Past runs are a sample: the next one may differ by so much from their mean.
 _PAST_SPREAD = 1.5
 
@@ -152,27 +157,36 @@ def training_groups(
 def battle_groups(
     *,
     battles: int,
-    turn_limit: int,
-    turn_max_tokens: int,
+    limits: Limits,
     models: Mapping[str, str],
     agent_prompt: str,
     persona_prompts: Sequence[str],
     rubric: str,
+    reruns: int = 0,
     referees: int = 1,
 ) -> list[CallGroup]:
-    """The calls of a battle batch: both sides, who read all that was said, and the referee."""
-    turns = Span(2, turn_limit * 0.8, turn_limit).times(battles / 2)
-    turn = Span(5, _LIKELY_TURN, turn_max_tokens)
+    """The calls of a battle batch: both sides, who read all that was said, and the referee.
+
+    Args:
+        reruns: Battles that confirm one breakthrough; at most, every battle is one.
+    """
+    turn_limit = limits.turn_limit
+    held = Span(battles, battles * (1 + reruns * _LIKELY_BREAKTHROUGH), battles * (1 + reruns))
+    half = Span(1, turn_limit * 0.4, turn_limit / 2)
+    turns = Span(held.low * half.low, held.likely * half.likely, held.high * half.high)
+    turn = _bounded(5, _LIKELY_TURN, limits.turn_max_tokens)
     # A side reads on average half of the conversation.
     heard = Span(0, turn.likely * turn_limit * 0.4, turn.high * turn_limit / 2)
     agent = _with(tokens_of(agent_prompt) + heard)
     persona = _with(mean_span(map(tokens_of, persona_prompts)) + heard, _OVERHEAD_TOKENS * 2)
     whole = Span(20, turn.likely * turn_limit * 0.8, turn.high * turn_limit)
     read = _with(whole + tokens_of(rubric), _REFEREE_INSTRUCTIONS)
-    verdict = Span(50, _LIKELY_VERDICT, REFEREE_MAX_TOKENS)
-    # A verdict that cannot be read is asked for once more.
-    judged = Span(1, 1, 2).times(battles * referees)
-    scouted = Span(0, battles * 0.1, battles)
+    verdict = _bounded(50, _LIKELY_VERDICT, limits.referee_max_tokens)
+    # A verdict that cannot be read is asked for once more; re-runs have one referee.
+    again = Span(0, held.likely - battles, held.high - battles)
+    asked = Span(battles, battles, battles).times(referees) + again
+    judged = Span(asked.low, asked.likely, 2 * asked.high)
+    scouted = Span(0, battles * _LIKELY_BREAKTHROUGH, battles)
     found = Span(20, 150, SCOUT_MAX_TOKENS)
     return [
         _group("agent", models, turns, agent, turn),
@@ -180,6 +194,10 @@ def battle_groups(
         _group("referee", models, judged, read, verdict),
         _group("scout", models, scouted, read, found),
     ]
+
+
+def _bounded(low: float, likely: float, most: int) -> Span:
+    return Span(min(low, most), min(likely, most), most)
 
 
 def _with(tokens: Span, instructions: float = _OVERHEAD_TOKENS) -> Span:

@@ -23,6 +23,9 @@ class Limits(BaseModel):
     turn_max_tokens: int = Field(
         default=300, ge=16, le=4_000, description="Output tokens of one turn."
     )
+    referee_max_tokens: int = Field(
+        default=1_200, ge=64, le=8_000, description="Output tokens of one verdict."
+    )
     prompt_chars: int = Field(
         default=8_000,
         ge=200,

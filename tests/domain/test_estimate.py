@@ -7,12 +7,12 @@ import pytest
 from cornerman.domain.estimate import (
     AGENT_MAX_TOKENS,
     JUDGE_MAX_TOKENS,
-    REFEREE_MAX_TOKENS,
     REWRITE_MAX_TOKENS,
     SCOUT_MAX_TOKENS,
     CallGroup,
     PastCalls,
     Span,
+    battle_groups,
     budget_notes,
     case_runs,
     cost_of,
@@ -21,6 +21,7 @@ from cornerman.domain.estimate import (
     training_groups,
 )
 from cornerman.domain.optimizer_options import OptimizerOptions
+from cornerman.domain.workflows import Limits
 
 MODELS = {"agent": "a", "optimizer": "o", "judge": "j"}
 
@@ -147,11 +148,33 @@ def test_a_budget_that_is_too_small_is_told() -> None:
 
 def test_the_bounds_are_those_of_the_calls() -> None:
     from cornerman.clients.chat_request import ChatRequest
-    from tasks.battle_calls import REFEREE_MAX_TOKENS as referee
     from tasks.judge import JUDGE_MAX_TOKENS as judge
     from tasks.rewrite import REWRITE_MAX_TOKENS as rewrite
     from tasks.scout import SCOUT_MAX_TOKENS as scout
 
     agent = ChatRequest(role="agent", model="m", messages=()).max_tokens
     assert (agent, judge) == (AGENT_MAX_TOKENS, JUDGE_MAX_TOKENS)
-    assert (rewrite, referee, scout) == (REWRITE_MAX_TOKENS, REFEREE_MAX_TOKENS, SCOUT_MAX_TOKENS)
+    assert (rewrite, scout) == (REWRITE_MAX_TOKENS, SCOUT_MAX_TOKENS)
+
+
+def test_a_batch_counts_reruns_and_its_workflows_limits() -> None:
+    def groups(limits: Limits, reruns: int) -> dict[str, CallGroup]:
+        models = {role: "m" for role in ("agent", "persona", "referee", "scout")}
+        made = battle_groups(
+            battles=5,
+            limits=limits,
+            models=models,
+            agent_prompt="Sell.",
+            persona_prompts=["Buy."],
+            rubric="Judge.",
+            reruns=reruns,
+        )
+        return {group.role: group for group in made}
+
+    short = Limits(turn_limit=4, turn_max_tokens=16, referee_max_tokens=64)
+    once, thrice = groups(short, 0), groups(short, 2)
+    assert (once["agent"].calls.high, thrice["agent"].calls.high) == (10, 30)
+    assert (once["referee"].calls.high, thrice["referee"].calls.high) == (10, 30)
+    assert once["agent"].calls.low == thrice["agent"].calls.low == 5
+    assert once["referee"].output_tokens == Span(50, 64, 64)
+    assert once["agent"].output_tokens == Span(5, 16, 16)

@@ -89,7 +89,7 @@ async def test_a_tactic_that_nobody_can_name_is_kept_by_what_the_referee_saw(are
 
 async def test_reruns_with_other_seeds_confirm(arena: Arena) -> None:
     teach(arena, 0)
-    result = await arena.batch(batch_size=2, confirm_breakthroughs=True)
+    result = await arena.batch(batch_size=2)
     (found,) = arena.breakthroughs()
     reruns = [battle for battle in arena.battles() if battle.confirms == found.battle_id]
     assert (found.confirmed, found.confirming_scores) == (True, (100, 100))
@@ -103,9 +103,15 @@ async def test_reruns_with_other_seeds_confirm(arena: Arena) -> None:
 async def test_reruns_that_do_worse_do_not_confirm(arena: Arena) -> None:
     prices = iter([200, 110, 110])
     arena.script.price = lambda request: next(prices)
-    await arena.batch(batch_size=1, confirm_breakthroughs=True)
+    await arena.batch(batch_size=1)
     (found,) = arena.breakthroughs()
     assert (found.confirmed, found.confirming_scores) == (False, (10, 10))
+
+
+async def test_no_rerun_when_none_is_wanted(arena: Arena) -> None:
+    teach(arena, 0)
+    result = await arena.batch(batch_size=1, confirm_breakthroughs=False)
+    assert (result["breakthroughs"], result["metrics"]["reruns"]) == (1, 0)
 
 
 async def test_no_rerun_without_the_money_for_it(arena: Arena) -> None:
@@ -116,7 +122,7 @@ async def test_no_rerun_without_the_money_for_it(arena: Arena) -> None:
 
     arena.script.price = lambda request: 200
     arena.script.override = dear_referee
-    result = await arena.batch(batch_size=1, confirm_breakthroughs=True, batch_budget_usd=0.025)
+    result = await arena.batch(batch_size=1, batch_budget_usd=0.025)
     (found,) = arena.breakthroughs()
     assert (found.confirmed, result["metrics"]["reruns"]) == (None, 0)
     assert not arena.kill_switch().active

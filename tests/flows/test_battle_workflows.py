@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import yaml
+
 from cornerman.domain.checkpoints import NewCheckpoint
 from cornerman.domain.personas import Persona, Scenario
 from storage.checkpoints import create_checkpoint
 from storage.personas import count_personas, create_personas
 from storage.workflows import create_workflow
-from tests.support.battle_arena import Arena, verdict
+from tests.support.battle_arena import Arena, lab_workflow, verdict
 from tests.support.llm_standin import Reply
 
 GENERIC = ("goal", "understanding", "correctness", "composure", "manner")
@@ -63,6 +65,21 @@ async def test_a_workflow_known_by_its_training_alone_can_battle(arena: Arena) -
     assert {sub.name for sub in battle.sub_scores} == set(GENERIC)
     played = next(r.body for r in arena.server.requests if r.body["model"] == "agent-m")
     assert played["messages"][0]["content"].startswith("You work at a hotel desk.")
+
+
+async def test_a_workflows_own_turn_limit_holds_unless_another_is_asked_for(arena: Arena) -> None:
+    brief = yaml.safe_load(lab_workflow()) | {"limits": {"turn_limit": 2, "referee_max_tokens": 99}}
+    with arena.db.writing() as session:
+        create_workflow(session, "lab", {"battle": yaml.safe_dump(brief)})
+    for asked, turns in ((None, 2), (4, 4)):
+        arena.script.override = lambda request, n: (
+            Reply(text=f"Tell me more of matter {n}.") if request["model"] != "referee-m" else None
+        )
+        result = await arena.batch(batch_size=1, turn_limit=asked)
+        (battle,) = arena.battles(result["batchId"])
+        assert (len(battle.turns), battle.ended_by) == (turns, "turn_limit")
+    judged = [r.body for r in arena.server.requests if r.body["model"] == "referee-m"]
+    assert {body["max_tokens"] for body in judged} == {99}
 
 
 async def test_its_personas_may_come_without_a_scenario(arena: Arena) -> None:
