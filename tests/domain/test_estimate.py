@@ -159,7 +159,7 @@ def test_the_bounds_are_those_of_the_calls() -> None:
 
 def test_a_batch_counts_reruns_and_its_workflows_limits() -> None:
     def groups(limits: Limits, reruns: int) -> dict[str, CallGroup]:
-        models = {role: "m" for role in ("agent", "persona", "referee", "scout")}
+        models = dict.fromkeys(("agent", "persona", "referee", "scout"), "m")
         made = battle_groups(
             battles=5,
             limits=limits,
