@@ -62,6 +62,60 @@ def test_trains_on_a_published_dataset_by_its_path(
     assert 0 <= result["test_score"]["low"] <= result["test_score"]["high"] <= 1
 
 
+# Few tokens from every role: the model is slow on a busy machine, and has little to say.
+_KIOSK: dict[str, Any] = {
+    "id": "kiosk",
+    "name": "Kiosk",
+    "prompts": {"system": {"text": "You sell fruit. Answer briefly.", "requires_grad": True}},
+    "limits": {"turn_limit": 4, "turn_max_tokens": 16, "referee_max_tokens": 96},
+    "rubric": {
+        "task": "Judge the seller.",
+        "criteria": [{"name": "manner", "description": "It is polite."}],
+    },
+    "scenarios": [
+        {
+            "id": "stall",
+            "description": "A fruit stall.",
+            "agent_goal": "Sell an apple.",
+            "persona_goal": "Buy an apple.",
+        }
+    ],
+}
+_WORDS = ("apple", "river", "stone", "cloud", "bread", "light")
+_SMALL: dict[str, Any] = {
+    "workflow_id": "small",
+    "dataset": {
+        "cases": [
+            {"inputs": {"question": f"Say the word {word}."}, "expected_output": word}
+            for word in _WORDS
+        ]
+    },
+    "evaluators": [{"id": "has", "entrypoint": "contains"}],
+    "prompts": {
+        "system": {
+            "text": "Answer in one word.",
+            "requires_grad": True,
+            "model_kwargs": {"max_tokens": 12},
+        }
+    },
+    "optimizer": {"epochs": 1, "max_concurrency": 2, "case_timeout_seconds": 120},
+}
+
+
+def _tokens_of(ledger: list[dict[str, Any]], role: str, most_output: int) -> tuple[int, int]:
+    """A role's real token counts, held to the bound that it was given."""
+    row = next(row for row in ledger if row["role"] == role)
+    assert row["failed"] == 0
+    assert row["input_tokens"] > 10 * row["calls"]
+    assert row["calls"] <= row["output_tokens"] <= most_output * row["calls"]
+    return row["input_tokens"], row["output_tokens"]
+
+
+def _price(*tokens: tuple[int, int]) -> Any:
+    usd = sum(asked * 0.01 + answered * 0.02 for asked, answered in tokens) / 1e6
+    return pytest.approx(usd, rel=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.local_model
 def test_a_real_small_model_answers_cases_and_a_battle(
@@ -74,46 +128,34 @@ def test_a_real_small_model_answers_cases_and_a_battle(
         "MODEL_PRICES": '{"smollm2": {"input": 0.01, "output": 0.02}}',
         "MAX_TRAINING_EXECUTION_TIME_MS": "180000",
     }
-    spec = tmp_path / "spec.json"
-    spec.write_text(
-        json.dumps(
-            {
-                "workflow_id": "small",
-                "dataset": {
-                    "cases": [
-                        {"inputs": {"question": f"Say the word {word}."}, "expected_output": word}
-                        for word in ("apple", "river", "stone", "cloud", "bread", "light")
-                    ]
-                },
-                "evaluators": [{"id": "has", "entrypoint": "contains"}],
-                "prompts": {
-                    "system": {
-                        "text": "Answer in one word.",
-                        "requires_grad": True,
-                        "model_kwargs": {"max_tokens": 24},
-                    }
-                },
-                "optimizer": {"epochs": 1, "max_concurrency": 2, "case_timeout_seconds": 120},
-            }
-        )
-    )
+
+    def ledger(run_id: str) -> list[dict[str, Any]]:
+        return cornerman("runs", "show", run_id, "--json", env=env).json()["ledger"]
+
+    spec, workflow, people = (tmp_path / name for name in ("spec.json", "kiosk.json", "p.jsonl"))
+    spec.write_text(json.dumps(_SMALL))
+    workflow.write_text(json.dumps(_KIOSK))
+    people.write_text('{"name": "Ann", "system_prompt": "You are Ann. You want an apple."}\n')
+
     trained = cornerman("train", spec, "--json", env=env, timeout_seconds=200)
     assert trained.returncode == 0, trained.stdout + trained.stderr
     assert trained.json()["cases"] == {"scored": 6, "timed_out": 0, "errored": 0}
-    assert trained.json()["simulated"] is False
-    ledger = cornerman("runs", "show", trained.json()["run_id"], "--json", env=env).json()["ledger"]
-    agent = next(row for row in ledger if row["role"] == "agent")
-    assert agent["calls"] == 6
-    assert agent["input_tokens"] > 6 * 10
-    assert agent["output_tokens"] >= 6
-    assert trained.json()["cost_usd"] == pytest.approx(
-        (agent["input_tokens"] * 0.01 + agent["output_tokens"] * 0.02) / 1e6, rel=1e-6
+    assert (trained.json()["simulated"], trained.json()["model_calls"]) == (False, 6)
+    asked = _tokens_of(ledger(trained.json()["run_id"]), "agent", 12)
+    assert trained.json()["cost_usd"] == _price(asked)
+
+    battled = cornerman(
+        *("battle", "--workflow", workflow, "--personas", people, "--json"),
+        env=env,
+        timeout_seconds=220,
     )
-    battled = cornerman("battle", "--batch-size", "1", "--json", env=env, timeout_seconds=220)
     assert battled.returncode == 0, battled.stdout + battled.stderr
     (battle,) = battled.json()["battles"]
     # Whether so small a referee answers in the right shape is its own affair; that the battle
     # has a row, an end and a cost is ours.
     assert battle["status"] in {"scored", "unscored"}
     assert battle["ended_by"]
-    assert battle["cost_usd"] > 0
+    rows = ledger(battled.json()["batchId"])
+    bounds = {"agent": 16, "persona": 16, "referee": 96}
+    spent = [_tokens_of(rows, role, most) for role, most in bounds.items()]
+    assert battled.json()["totalCost"] == battle["cost_usd"] == _price(*spent)
