@@ -122,7 +122,9 @@ async def run_batch(parameters: BattleParameters, out: Out) -> dict[str, Any]:
 
     settings, batch_id = get_settings(), str(parameters.run_id)
     size = settings.batch_size_checked(parameters.batch_size)
-    out.note(f"Batch {batch_id}: {size} battles of {parameters.workflow_id}.", style=None)
+    size = min(size, len(parameters.persona_ids or range(size)))
+    what = "1 battle" if size == 1 else f"{size} battles"
+    out.note(f"Batch {batch_id}: at most {what} of {parameters.workflow_id}.", style=None)
     if settings.simulated:
         out.note("Simulated: the rehearsal endpoint answers, not a language model.")
     view = BatchView(out.progress, size=size, budget_usd=settings.batch_budget_usd)
