@@ -6,6 +6,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from prefect.context import FlowRunContext
+
 from cornerman.domain.candidates import Candidate, Prompts
 from cornerman.domain.cases import Case, CaseResult, Split
 from cornerman.domain.dataset import DatasetSplit
@@ -23,7 +25,7 @@ from tasks.training_context import TrainingContext
 
 # Tasks begun beyond those that may run: Prefect's bookkeeping of one then overlaps the waiting
 # of another, which is worth a tenth of the wall time for cases of 0.2 s.
-_TASKS_AHEAD = 3
+_TASKS_AHEAD = 8
 
 
 RunCase = Callable[[TrainingContext, CaseJob], Awaitable[CaseResult]]
@@ -48,9 +50,8 @@ class TrainingLab:
         self._options = context.spec.optimizer.model_copy(update={"proposals": proposals})
         self._pool: list[Candidate] = []
         self._named: dict[int, int] = {}
-        self._starting = asyncio.Semaphore(
-            context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
-        )
+        self._begun_at_once = context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
+        self._starting = asyncio.Semaphore(self._begun_at_once)
         # Made once: to make a task anew for each case costs more than to run it.
         timeout = context.spec.optimizer.case_timeout_seconds
         self._run_case: RunCase = run_case.with_options(
@@ -183,16 +184,34 @@ class TrainingLab:
         return [held[job.case.id, job.repeat] for job in wanted]
 
     async def _run_missing(self, jobs: Sequence[CaseJob]) -> None:
+        """Run jobs, a few more begun than may run; what ends one ends the round.
+
+        The cases in hand still finish. A coroutine for each of ten thousand jobs would only hold
+        memory while it waits for its turn.
+        """
+        waiting = iter(jobs)
+        done = dict[CaseJob, CaseResult]()
+        errors = list[BaseException]()
+
+        async def work() -> None:
+            for job in waiting:
+                if errors:
+                    return
+                try:
+                    done[job] = await self._run_one(job)
+                except Exception as error:  # noqa: BLE001 - raised below, once all are at rest
+                    errors.append(error)
+
         outcomes = await asyncio.gather(
-            *(self._run_one(job) for job in jobs), return_exceptions=True
+            *(work() for _ in range(min(len(jobs), self._begun_at_once))), return_exceptions=True
         )
-        # All cases that could still finish have; what stopped the others ends the round.
-        for outcome in outcomes:
-            if isinstance(outcome, CaseResult):
-                _keep(self._results, outcome)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise (self._context.stopping or outcome) from None
+        errors += [outcome for outcome in outcomes if outcome is not None]
+        # In the order of the program, never of completion: an optimizer may read them in order.
+        for job in jobs:
+            if job in done:
+                _keep(self._results, done[job])
+        if errors:
+            raise (self._context.stopping or errors[0]) from None
 
     async def _run_one(self, job: CaseJob) -> CaseResult:
         job.has_slot = self._context.slots.before_tasks
@@ -208,6 +227,8 @@ class TrainingLab:
             except StopError as stop:
                 self._context.stop(stop)
                 raise
+            finally:
+                _forget_results()
 
     def _counted(self, errored: CaseResult) -> CaseResult:
         """Stop the first epoch as soon as its end is certain: an agent that cannot work at all
@@ -219,3 +240,13 @@ class TrainingLab:
             except TooManyErroredError as error:
                 self._context.stop(error)
         return errored
+
+
+def _forget_results() -> None:
+    """Empty Prefect's list of which task made which result, a state for each case to the end.
+
+    It serves tasks that take another one's result; cases take none.
+    """
+    context = FlowRunContext.get()
+    if context is not None:
+        context.run_results.clear()

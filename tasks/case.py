@@ -74,7 +74,8 @@ async def run_case(context: TrainingContext, job: CaseJob) -> CaseResult:
         except StopError as stop:
             context.stop(stop)
             raise
-        return await store_case(context, result)
+    # The next case has the slot by now: what is left is bookkeeping, no call and no user's code.
+    return await store_case(context, result)
 
 
 async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> CaseResult:

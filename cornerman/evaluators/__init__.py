@@ -20,6 +20,8 @@ Put it into a module that can be imported, allow the module, and name it:
     EVALUATOR_MODULES=acme.evaluators
     evaluators: [{id: polite, entrypoint: "acme.evaluators:polite", weight: 2}]
 
-Sync ones run in a thread of their own and never hold up other cases. One that raises makes its
-case `errored`, never a low score. One with a parameter `chat` gets the judge's chat function.
+Sync ones run in a thread of their own and never hold up other cases; a class that sets
+`instant = True` says that it takes no time worth a thread, and is called where it is. One that
+raises makes its case `errored`, never a low score. One with a parameter `chat` gets the judge's
+chat function.
 """

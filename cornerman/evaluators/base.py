@@ -73,6 +73,8 @@ def build_evaluator(
 async def _call(call: Callable[..., Any], context: EvaluationContext) -> Any:
     if _is_async(call):
         return await call(context)
+    if getattr(getattr(call, "__self__", None), "instant", False):
+        return call(context)
     returned = await call_in_thread(call, context)
     # A sync wrapper around an async function hands back what still must be awaited.
     return await returned if inspect.isawaitable(returned) else returned

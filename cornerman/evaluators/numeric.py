@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +42,8 @@ class Numeric(BaseModel):
     """Whether the output's last number is close enough to the expected output's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    instant: ClassVar[bool] = True
 
     tolerance: float = Field(1e-9, ge=0, description="Largest difference that counts as equal.")
     relative: float = Field(0.0, ge=0, lt=1, description="The same, as a share of the larger.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -41,6 +41,8 @@ class _TextEvaluator(BaseModel):
 class ExactMatch(_TextEvaluator):
     """Whether the output is the expected output, and nothing besides it."""
 
+    instant: ClassVar[bool] = True
+
     strip: bool = Field(True, description="Ignore space at both ends.")
 
     def __call__(self, context: EvaluationContext) -> Score:
@@ -60,6 +62,8 @@ class ExactMatch(_TextEvaluator):
 
 class Contains(_TextEvaluator):
     """Whether the output holds the wanted texts."""
+
+    instant: ClassVar[bool] = True
 
     value: str | list[str] | None = Field(
         None, description="Wanted text or texts; null: the expected output (each, if a list)."

@@ -80,7 +80,7 @@ class Usage:
     def _sample(self) -> None:
         import psutil
 
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(0.25):
             self.memory_mib.append(self._process.memory_info().rss / _MIB)
             with contextlib.suppress(psutil.NoSuchProcess):
                 children = sum(child.memory_info().rss for child in self._children())

@@ -24,7 +24,7 @@ from cornerman.evaluators.verdicts import failure_of, to_score
 
 CONTEXT = EvaluationContext({"q": "?"}, "the output", "expected", {}, 12.0)
 SOURCE = """
-import asyncio, functools, time
+import asyncio, functools, threading, time
 from dataclasses import dataclass
 
 def plain(context): return context.output == "the output"
@@ -53,6 +53,10 @@ class Answer:
 class Fussy:
     def __init__(self, value): raise ValueError(f"not {value}")
 class Useless: pass
+class Where:
+    def __call__(self, context): return threading.current_thread() is threading.main_thread()
+class Instant(Where):
+    instant = True
 instance = Sync(1.0)
 partial = functools.partial(words, limit=5)
 """
@@ -188,6 +192,11 @@ async def test_a_sync_evaluator_does_not_hold_the_loop(own: str) -> None:
     started = time.perf_counter()
     await asyncio.gather(*(evaluate(CONTEXT) for _ in range(20)))
     assert time.perf_counter() - started < 2
+
+
+async def test_only_an_instant_evaluator_is_called_where_the_loop_runs(own: str) -> None:
+    assert (await build(own, "Where")(CONTEXT)).value == 0.0
+    assert (await build(own, "Instant")(CONTEXT)).value == 1.0
 
 
 async def test_a_hung_call_is_left_behind_at_its_time_out() -> None:
