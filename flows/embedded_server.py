@@ -30,7 +30,7 @@ _Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def make_app() -> Any:
-    """Prefect's API, quick to grant what has no limit and to ask again when its database is busy."""
+    """Prefect's API, quick to grant what has no limit, and to be asked again when it is busy."""
     from prefect.server.api.server import create_app
 
     app: Any = create_app()
