@@ -164,11 +164,14 @@ def bearer_token(connection: HTTPConnection) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _api_caller(request: Request, _documented: Annotated[Any, Security(_api_scheme)]) -> str:
+# Async, though they await nothing: FastAPI sends each plain function to a thread and back.
+async def _api_caller(request: Request, _documented: Annotated[Any, Security(_api_scheme)]) -> str:
     return authenticate(request, gateway_of(request), "api", bearer_token(request))
 
 
-def _cron_caller(request: Request, _documented: Annotated[Any, Security(_cron_scheme)]) -> str:
+async def _cron_caller(
+    request: Request, _documented: Annotated[Any, Security(_cron_scheme)]
+) -> str:
     return authenticate(request, gateway_of(request), "cron", bearer_token(request))
 
 

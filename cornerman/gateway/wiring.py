@@ -9,7 +9,8 @@ from fastapi import Depends, Request
 from cornerman.gateway.state import Gateway, gateway_of
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
+    # Async, though it awaits nothing: FastAPI sends each plain function to a thread and back.
     return gateway_of(request)
 
 
