@@ -31,12 +31,32 @@ def documents_only(active: bool) -> Generator[None]:
     if not active:
         yield
         return
-    token = _document_stream.set(sys.stdout)
+    with contextlib.ExitStack() as stack:
+        stream = sys.stdout
+        if stream is not None and stream is sys.__stdout__:
+            stream = stack.enter_context(_kept_from_children())
+        token = _document_stream.set(stream)
+        stack.callback(_document_stream.reset, token)
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        yield
+
+
+@contextlib.contextmanager
+def _kept_from_children() -> Generator[TextIO]:
+    """This process's standard output, which what it starts meanwhile does not inherit.
+
+    An agent may run programs that print, or libraries that do so behind Python's back.
+    """
+    sys.stdout.flush()
+    stream = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
+        yield stream
     finally:
-        _document_stream.reset(token)
+        os.dup2(stream.fileno(), 1)
+        # Whoever read us may have seen enough.
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
 
 
 def make_console(stream: TextIO) -> Console:

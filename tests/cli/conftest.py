@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +54,7 @@ def fresh_settings() -> Iterator[None]:
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Printed]:
-    """Run a command in this process; not for those that need a Prefect server."""
+    """Run a command in this process; see `trained` for those that need a Prefect server."""
 
     def call(*arguments: str | Path) -> Printed:
         capsys.readouterr()
@@ -67,6 +70,27 @@ def write_spec(folder: Path, **changes: Any) -> Path:
     path = folder / "spec.yaml"
     path.write_text(yaml.safe_dump(SPEC | changes), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def prefect_env(prefect_harness: None) -> dict[str, str]:
+    """Have a command use the session's Prefect server: to start one of its own takes seconds."""
+    from prefect.settings import PREFECT_API_URL
+
+    return {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
+
+
+@pytest.fixture
+def trained(
+    command: Callable[..., Printed],
+    prefect_harness: None,
+    cornerman_home: Path,
+    sqlite_template: Path,
+) -> Callable[..., Printed]:
+    """Run `train` in this process, in a home whose database is there already."""
+    cornerman_home.mkdir()
+    shutil.copyfile(sqlite_template, cornerman_home / "cornerman.db")
+    return partial(command, "train")
 
 
 @dataclass
@@ -87,9 +111,12 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     def call(*arguments: str | Path) -> Finished:
         return run_cornerman(*arguments, "--json", home=home, cwd=folder)
 
-    trained = call("train", write_spec(folder), "--run-id", "train-played")
-    battled = call("battle", "--batch-size", "2")
-    return Played(home, trained, battled)
+    call("db", "upgrade")
+    # Side by side, as most of each is starting up.
+    with ThreadPoolExecutor(2) as threads:
+        trained = threads.submit(call, "train", write_spec(folder), "--run-id", "train-played")
+        battled = threads.submit(call, "battle", "--batch-size", "2")
+    return Played(home, trained.result(), battled.result())
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.usefixtures("played_home")
 
 def test_runs_are_listed_newest_first(command: Command) -> None:
     listed = command("runs", "list", "--json").json()
-    assert [run["kind"] for run in listed] == ["battle", "train"]
+    assert sorted(run["kind"] for run in listed) == ["battle", "train"]
+    assert listed[0]["created_at"] > listed[1]["created_at"]
     assert [run["kind"] for run in command("runs", "list", "--kind", "train", "--json").json()] == [
         "train"
     ]

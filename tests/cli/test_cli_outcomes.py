@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Played, write_spec
+from cornerman.settings import reset_settings
+from tests.cli.conftest import Played, Printed, write_spec
 from tests.support.command import COMMAND, Finished
-from tests.support.llm_standin import LLMStandin, Reply
 
 TRAIN_KEYS = [
     *("run_id", "workflow_id", "status", "stopped_by", "cost_usd", "max_concurrency"),
@@ -59,49 +57,57 @@ def test_battle_prints_the_batch_and_its_battles(played: Played) -> None:
 
 
 def test_a_spent_budget_exits_3_and_can_be_raised_on_resume(
-    cornerman: Cornerman, tmp_path: Path
+    trained: Callable[..., Printed], tmp_path: Path
 ) -> None:
     text = {"text": "Label.", "requires_grad": True, "model_kwargs": {"max_tokens": 8}}
     changes: dict[str, Any] = {"prompts": {"system": text}}
     # One call's worst case fits, but not beside what six calls cost.
     poor = write_spec(tmp_path, optimizer={"epochs": 1, "max_cost_usd": 0.00003}, **changes)
-    stopped = cornerman("train", poor, "--run-id", "poor", "--json")
+    stopped = trained(poor, "--run-id", "poor", "--json")
     document = stopped.json()
-    assert (stopped.returncode, document["status"]) == (3, "stopped"), stopped.stderr
+    assert (stopped.code, document["status"]) == (3, "stopped"), stopped.err
     assert document["stopped_by"] == "budget"
     assert document["cost_usd"] <= 0.00003
     rich = write_spec(tmp_path, optimizer={"epochs": 1, "max_cost_usd": 1.0}, **changes)
-    resumed = cornerman("train", rich, "--resume", "poor", "--json")
-    assert (resumed.returncode, resumed.json()["status"]) == (0, "completed"), resumed.stderr
+    resumed = trained(rich, "--resume", "poor", "--json")
+    assert (resumed.code, resumed.json()["status"]) == (0, "completed"), resumed.err
     assert resumed.json()["cases"]["scored"] == 6
 
 
-async def test_a_run_that_fails_exits_1_with_a_document(
-    cornerman: Cornerman, tmp_path: Path
+def test_a_run_that_fails_exits_1_with_a_document(
+    trained: Callable[..., Printed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prices = json.dumps({"m": [1, 1]})
-    spec = write_spec(tmp_path, optimizer={"epochs": 1})
-    async with LLMStandin(lambda request, n: Reply(status=400, text="no such thing")) as server:
-        env = {"OPENAI_BASE_URL": server.base_url, "AGENT_MODEL": "m", "MODEL_PRICES": prices}
-        call = partial(cornerman, "train", spec, "--run-id", "dead", "--json", env=env)
-        failed = await asyncio.to_thread(call)
+    (tmp_path / "broken_agent.py").write_text("def agent(inputs):\n    raise ValueError('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("EVALUATOR_MODULES", "broken_agent")
+    reset_settings()
+    graph = {"entrypoint": "broken_agent:agent"}
+    spec = write_spec(tmp_path, graph_config=graph, optimizer={"epochs": 1})
+    failed = trained(spec, "--run-id", "dead", "--json")
     document = failed.json()
-    assert failed.returncode == 1
+    assert failed.code == 1
     assert set(document) == {"error", "message", "hint", "run_id"}
     assert "6 of 6 cases errored" in document["message"]
     assert document["hint"].endswith("cornerman train --resume dead")
 
 
 def test_standard_output_is_kept_from_agents_that_print(
-    cornerman: Cornerman, tmp_path: Path
+    cornerman: Cornerman, prefect_env: dict[str, str], tmp_path: Path
 ) -> None:
-    agent = "def agent(inputs):\n    print('loud')\n    return 'delivery'\n"
+    agent = (
+        "import subprocess\n"
+        "def agent(inputs):\n"
+        "    print('loud')\n"
+        "    subprocess.run(['echo', 'louder'])\n"
+        "    return 'delivery'\n"
+    )
     (tmp_path / "loud_agent.py").write_text(agent)
     graph = {"entrypoint": "loud_agent:agent"}
     spec = write_spec(tmp_path, graph_config=graph, optimizer={"epochs": 1})
-    done = cornerman("train", spec, "--json", env={"EVALUATOR_MODULES": "loud_agent"})
+    env = prefect_env | {"EVALUATOR_MODULES": "loud_agent"}
+    done = cornerman("train", spec, "--json", env=env)
     assert done.json()["seed_score"] == 1.0
-    assert "loud" in done.stderr
+    assert "loud\n" in done.stderr and "louder\n" in done.stderr
 
 
 def _interrupt_when(home: Path, run_id: str, process: subprocess.Popen[str]) -> None:
