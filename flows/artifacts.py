@@ -34,6 +34,7 @@ from tasks.report import build_report
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 3.0
+_LAST_LOOK_SECONDS = 3.0
 
 
 def artifact_key(*parts: str) -> str:
@@ -45,34 +46,49 @@ def artifact_key(*parts: str) -> str:
 async def progress_shown(run_id: str) -> AsyncGenerator[None]:
     """Keep a progress artifact of a run up to date; what goes wrong with it is only logged."""
     async with open_database() as db:
-        watching = asyncio.create_task(_show_progress(db, run_id), name=f"progress-{run_id}")
+        progress = _Progress(db, run_id)
+        watching = asyncio.create_task(progress.follow(), name=f"progress-{run_id}")
         try:
             yield
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+            # Where the run ended, which is later than the last look.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(progress.show(), _LAST_LOOK_SECONDS)
 
 
-async def _show_progress(db: Database, run_id: str) -> None:
-    shown: Any = None
-    while True:
-        run = await db.read(runs.read_run, run_id)
-        if run is not None:
-            try:
-                shown = await _show(run, shown)
-            except Exception as error:  # noqa: BLE001 - the run matters more than its picture
-                log.warning("The progress of run %s cannot be shown: %s", run_id, error)
-        await asyncio.sleep(PROGRESS_SECONDS)
+class _Progress:
+    """The progress artifact of one run, created once there is such a run."""
 
+    def __init__(self, db: Database, run_id: str) -> None:
+        self._db = db
+        self._run_id = run_id
+        self._artifact: Any = None
 
-async def _show(run: Run, artifact: Any) -> Any:
-    percent = progress_percent(run)
-    if artifact is None:
-        key = artifact_key("progress", run.kind, run.workflow_id)
-        description = f"Run {run.id}"
-        return await acreate_progress_artifact(percent, key=key, description=description)
-    await aupdate_progress_artifact(artifact, percent)
-    return artifact
+    async def follow(self) -> None:
+        """Show how far the run is until cancelled."""
+        while True:
+            await self.show()
+            await asyncio.sleep(PROGRESS_SECONDS)
+
+    async def show(self) -> None:
+        """Show how far the run is now."""
+        try:
+            run = await self._db.read(runs.read_run, self._run_id)
+            if run is not None:
+                await self._put(run)
+        except Exception as error:  # noqa: BLE001 - the run matters more than its picture
+            log.warning("The progress of run %s cannot be shown: %s", self._run_id, error)
+
+    async def _put(self, run: Run) -> None:
+        percent = progress_percent(run)
+        if self._artifact is None:
+            key = artifact_key("progress", run.kind, run.workflow_id)
+            made = acreate_progress_artifact(percent, key=key, description=f"Run {run.id}")
+            self._artifact = await made
+        else:
+            await aupdate_progress_artifact(self._artifact, percent)
 
 
 def progress_percent(run: Run) -> float:

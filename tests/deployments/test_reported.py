@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import StateType
 
 from cornerman.domain.errors import ConflictError, KillSwitchActiveError
 from cornerman.domain.runs import Run
-from flows import reported
+from flows import artifacts, reported
 from flows.artifacts import artifact_key, progress_percent
+from storage import runs, workflows
 from storage.clock import now
+from tests.support.training import World, world  # noqa: F401
 
 Result = dict[str, Any]
 
@@ -107,3 +111,28 @@ def test_progress_follows_a_run_s_own_figures(
 ) -> None:
     run = Run("r", kind, "w", status, request_, {}, metrics, False, now())
     assert progress_percent(run) == percent
+
+
+async def test_the_progress_that_is_shown_last_is_the_run_s_end(
+    world: World,  # noqa: F811
+    prefect_harness: None,
+) -> None:
+    with world.db.writing() as session:
+        workflows.create_workflow(session, "w")
+        facts: Result = {"kind": "scout", "workflow_id": "w", "request": {}, "random_state": {}}
+        runs.create_run(session, run_id="r", simulated=True, **facts)
+
+    @flow(name="shows-progress")
+    async def showing() -> None:
+        async with artifacts.progress_shown("r"):
+            await asyncio.sleep(0.3)  # the first look, which sees a run that has not begun
+            with world.db.writing() as session:
+                runs.finish_run(session, "r", status="completed")
+
+    state = await showing(return_state=True)
+    async with get_client() as client:
+        mine = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id])
+        )
+        [artifact] = await client.read_artifacts(artifact_filter=mine)
+    assert artifact.data == 100
