@@ -107,6 +107,10 @@ class DaskCases:
         finally:
             # The scheduler forgets it too: what has not begun by now never will.
             future.release()
+        if isinstance(ended_by, CaseErroredError):
+            # The workers that it killed left their calls' worst case reserved.
+            settle = ledger.settle_run_calls
+            await self._context.db.write(settle, self._context.run_id, subject=job.subject)
         if ended_by is not None:
             raise ended_by
         return await self._read(job)

@@ -115,8 +115,12 @@ class RunHere:
         return None
 
     async def _case(self, job: CaseJob) -> None:
-        # Dask gives a case whose worker died to another one. No two have it at once.
-        if await self._context.db.write(_clear_away, self._ticket.run_id, job):
+        # Dask gives the case of a worker that it lost to another one.
+        is_stored, is_paying = await self._context.db.read(_left, self._ticket.run_id, job)
+        if is_paying:
+            settle = ledger.settle_run_calls
+            await self._context.db.write(settle, self._ticket.run_id, subject=job.subject)
+        if is_stored:
             return
         try:
             await begun(lambda: self._run_case(self._context, job))
@@ -166,9 +170,8 @@ class RunHere:
         self._ending = asyncio.create_task(self.end())
 
 
-def _clear_away(session: Any, run_id: str, job: CaseJob) -> bool:
-    """Book what a dead worker left of a case; return whether it had stored the case already."""
-    ledger.settle_run_calls(session, run_id, subject=job.subject)
+def _left(session: Any, run_id: str, job: CaseJob) -> tuple[bool, bool]:
+    """What a lost worker left of a case: whether it is stored, and whether a call is in flight."""
     stored = case_rows.read_case_result(
         session,
         run_id,
@@ -176,7 +179,7 @@ def _clear_away(session: Any, run_id: str, job: CaseJob) -> bool:
         case_id=job.case.id,
         repeat=job.repeat,
     )
-    return stored is not None
+    return stored is not None, ledger.count_calls_in_flight(session, run_id, job.subject) > 0
 
 
 async def _require_same(engine: Engine, ticket: RunTicket) -> None:

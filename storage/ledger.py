@@ -21,6 +21,7 @@ from storage.budgets import move_budgets, read_budget, read_budgets, set_limit
 from storage.clock import now
 from storage.kill_switch import read_kill_switch
 from storage.ledger_figures import (
+    count_calls_in_flight,
     count_run_calls,
     read_cost_over_time,
     read_ledger_summary,
@@ -30,6 +31,7 @@ from storage.tables import llm_calls, runs
 from storage.types import SafeText, Timestamp
 
 __all__ = [
+    "count_calls_in_flight",
     "count_run_calls",
     "create_cached_call",
     "read_budget",

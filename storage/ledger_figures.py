@@ -28,6 +28,16 @@ def read_run_cost_pico(session: Session, run_id: str, subject: str | None = None
     return int(session.execute(query).scalar_one()) + _pruned(session, run_id, "cost_pico")
 
 
+def count_calls_in_flight(session: Session, run_id: str, subject: str) -> int:
+    """How many calls made on behalf of a subject are reserved and not settled yet."""
+    query = select(func.count()).where(
+        llm_calls.c.run_id == run_id,
+        llm_calls.c.subject == subject,
+        llm_calls.c.status == "reserved",
+    )
+    return int(session.execute(query).scalar_one())
+
+
 def count_run_calls(session: Session, run_id: str) -> int:
     """How many calls a run has made, failed attempts and pruned ones included."""
     query = select(func.count()).select_from(llm_calls).where(llm_calls.c.run_id == run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -164,6 +165,16 @@ def test_what_a_run_left_in_flight_is_booked_when_it_is_taken_up(run: Database):
     settle(run, left, 4)
     settle(run, left, 9)
     assert figures(run) == (4, 20)
+
+
+def test_what_one_case_left_in_flight_is_booked_without_the_others(run: Database):
+    reserve(run, 10)
+    other = dataclasses.replace(scope({"day": 100}), subject="case:c0/other/0")
+    call(run, ledger.reserve_call, other, estimate(20))
+    assert call(run, ledger.count_calls_in_flight, "r", other.subject) == 1
+    assert call(run, ledger.settle_run_calls, "r", subject=other.subject) == 1
+    assert call(run, ledger.count_calls_in_flight, "r", other.subject) == 0
+    assert figures(run) == (20, 10)
 
 
 def test_a_cached_answer_is_a_row_at_no_cost(run: Database):
