@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from cornerman.domain.battles import Battle
@@ -20,13 +22,14 @@ from cornerman.report.model import (
     Turn,
 )
 from storage import battles, breakthroughs, ledger, personas, ratings
+from tasks.report_remarks import batch_remarks, confirmation
 from tasks.report_training import iso, ledger_rows
 
 
 def battle_section(session: Any, run: Run) -> BattleSection:
     """Everything that the page shows of a batch."""
     held = battles.read_battles(session, batch_id=run.id, with_turns=True)
-    everything = battles.read_battles(session, workflow_id=run.workflow_id)
+    everything = battles.read_battles(session, workflow_id=run.workflow_id, simulated=run.simulated)
     names = _names(session, run.workflow_id, held)
     batch_budget = ledger.read_budget(session, f"batch:{run.id}")
     day_budget = ledger.read_budget(session, _day_budget_name(run))
@@ -43,6 +46,7 @@ def battle_section(session: Any, run: Run) -> BattleSection:
         day_budget_usd=None if day_budget is None else pico_to_usd(day_budget.limit_pico),
         day_spent_usd=None if day_budget is None else pico_to_usd(day_budget.spent_pico),
         battles=[_card(battle, names) for battle in held],
+        remarks=batch_remarks(run),
         difficulty=_difficulty(everything, names),
         ratings=_ratings(session, run, names),
         breakthroughs=_breakthroughs(session, run.id),
@@ -82,11 +86,16 @@ def _card(battle: Battle, names: dict[str, str]) -> BattleCard:
         persona_name=names.get(battle.persona_id, battle.persona_id),
         status=battle.status,
         score=battle.score,
-        ended_by=battle.ended_by or "",
-        outcome="" if outcome is None else outcome.kind,
+        ended_by=(battle.ended_by or "").replace("_", " "),
+        outcome="" if outcome is None else outcome.kind.replace("_", " "),
         agreed_price=None if outcome is None else outcome.agreed_price,
         cost_usd=battle.cost_usd,
         spoiled=battle.spoiled,
+        computed=outcome is not None and battle.status == "scored",
+        judged_scores=battle.judged_scores,
+        fidelity=battle.fidelity,
+        rationale=battle.rationale,
+        rerun=battle.confirms is not None,
         error=battle.error or "",
         sub_scores=[SubScore(**dict(sub_score)) for sub_score in battle.sub_scores],
         turns=[Turn(turn.index, turn.speaker, turn.text) for turn in battle.turns],
@@ -105,9 +114,18 @@ def _difficulty(everything: Sequence[Battle], names: dict[str, str]) -> list[Dif
             mean_score=sum(battle.score or 0.0 for battle in its) / len(its),
             battles=len(its),
             walk_aways=sum(battle.ended_by == "walk_away" for battle in its),
+            metrics=_metrics(its),
         )
         for persona_id, its in met.items()
     ]
+
+
+def _metrics(its: Sequence[Battle]) -> dict[str, float]:
+    scores = defaultdict[str, list[float]](list)
+    for battle in its:
+        for sub_score in battle.sub_scores:
+            scores[sub_score.name].append(sub_score.score)
+    return {name: fmean(found) for name, found in scores.items()}
 
 
 def _ratings(session: Any, run: Run, names: dict[str, str]) -> list[Rating]:
@@ -115,9 +133,10 @@ def _ratings(session: Any, run: Run, names: dict[str, str]) -> list[Rating]:
         Rating(
             name=names.get(rated.id, rated.id) if rated.kind == "persona" else rated.id,
             kind=rated.kind,
-            rating=rated.rating,
-            low=rated.low,
-            high=rated.high,
+            # Tenths of a point would be noise.
+            rating=round(rated.rating),
+            low=round(rated.low),
+            high=round(rated.high),
             battles=rated.battles,
         )
         for rated in ratings.read_ratings(session, run.workflow_id, batch_id=run.id)
@@ -132,6 +151,7 @@ def _breakthroughs(session: Any, batch_id: str) -> list[BreakthroughCard]:
             snippet=found.tactic.snippet,
             state=found.status,
             battle_id=found.battle_id,
+            confirmed=confirmation(found),
         )
         for found in breakthroughs.read_breakthroughs(session, batch_id=batch_id)
     ]

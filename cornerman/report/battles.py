@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from cornerman.report.model import BattleCard, BattleSection, DifficultyRow, SubScore, Turn
 from cornerman.report.numbers import finite
@@ -88,28 +87,14 @@ def metric_names(section: BattleSection) -> list[str]:
 def heat_rows(section: BattleSection) -> list[HeatRow]:
     """Rows of the difficulty grid, hardest persona first, those never scored last.
 
-    The score is the given mean over all battles; the other cells are means over this batch's
-    battles, spoiled ones left out as they are from ratings.
+    All cells are the given means over all battles.
     """
     names = metric_names(section)
-    means = _metric_means(section.battles)
     rows = [
-        HeatRow(
-            row, [_cell(row.mean_score), *(_cell(means.get((row.persona_id, n))) for n in names)]
-        )
+        HeatRow(row, [_cell(row.mean_score), *(_cell(row.metrics.get(name)) for name in names)])
         for row in section.difficulty
     ]
     return sorted(rows, key=lambda row: (row.cells[0].score is None, row.cells[0].score or 0.0))
-
-
-def _metric_means(battles: Sequence[BattleCard]) -> dict[tuple[str, str], float]:
-    scores: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for battle in battles:
-        for sub in battle.sub_scores:
-            number = finite(sub.score)
-            if number is not None and not battle.spoiled:
-                scores[battle.persona_id, sub.name].append(number)
-    return {key: fmean(found) for key, found in scores.items()}
 
 
 def _cell(score: float | None) -> HeatCell:

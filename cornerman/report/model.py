@@ -178,7 +178,15 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class BattleCard:
-    """One conversation; `score` None means unscored, `spoiled` that it counts for no rating."""
+    """One conversation; `score` None means unscored, `spoiled` that it counts for no rating.
+
+    Args:
+        computed: The score is of the outcome and the targets, whatever referees said.
+        judged_scores: What each referee said.
+        fidelity: How well the persona stayed in character, 0 to 1.
+        rationale: The referee's words for the whole.
+        rerun: It confirms a breakthrough with another seed.
+    """
 
     id: str
     persona_id: str = ""
@@ -190,6 +198,11 @@ class BattleCard:
     agreed_price: float | None = None
     cost_usd: float = 0.0
     spoiled: bool = False
+    computed: bool = False
+    judged_scores: Sequence[float] = ()
+    fidelity: float | None = None
+    rationale: str = ""
+    rerun: bool = False
     error: str = ""
     sub_scores: Sequence[SubScore] = ()
     turns: Sequence[Turn] = ()
@@ -197,13 +210,14 @@ class BattleCard:
 
 @dataclass(frozen=True, kw_only=True)
 class DifficultyRow:
-    """How the agent fared against one persona over all battles met."""
+    """How the agent fared against one persona over all battles met; `metrics` by sub-score."""
 
     persona_id: str
     persona_name: str = ""
     mean_score: float | None = None
     battles: int = 0
     walk_aways: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,11 +241,16 @@ class BreakthroughCard:
     snippet: str = ""
     state: str = ""
     battle_id: str = ""
+    confirmed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BattleSection:
-    """One batch of battles; `cost_over_time` as in `TrainingSection`."""
+    """One batch of battles; `cost_over_time` as in `TrainingSection`.
+
+    Args:
+        remarks: What else is to be known of its scores, in sentences.
+    """
 
     batch_id: str
     workflow_id: str = ""
@@ -245,6 +264,7 @@ class BattleSection:
     day_budget_usd: float | None = None
     day_spent_usd: float | None = None
     battles: Sequence[BattleCard] = ()
+    remarks: Sequence[str] = ()
     difficulty: Sequence[DifficultyRow] = ()
     ratings: Sequence[Rating] = ()
     breakthroughs: Sequence[BreakthroughCard] = ()

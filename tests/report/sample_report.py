@@ -281,6 +281,7 @@ def _difficulty(name: str, mean: float | None, battles: int, walk_aways: int) ->
         mean_score=mean,
         battles=battles,
         walk_aways=walk_aways,
+        metrics={} if mean is None else {"Composure": mean, "Clarity": min(100.0, mean + 9)},
     )
 
 

@@ -146,9 +146,9 @@ def test_rows_of_the_difficulty_grid_start_with_the_hardest() -> None:
     assert names[-1] == "Silent type"
 
 
-def test_spoiled_battles_stay_out_of_the_grid_means() -> None:
-    battles = [b for b in sample_battles().battles if b.spoiled]
+def test_the_grid_shows_a_personas_means_for_the_batchs_metrics() -> None:
     from cornerman.report.battles import heat_rows
 
-    section = dataclasses.replace(sample_battles(), battles=battles)
-    assert all(cell.score is None for row in heat_rows(section) for cell in row.cells[1:])
+    rows = [dataclasses.replace(sample_battles().difficulty[0], metrics={"Composure": 40.0})]
+    (row,) = heat_rows(dataclasses.replace(sample_battles(), difficulty=rows))
+    assert [cell.score for cell in row.cells[1:]] == [40.0, None, None, None]
