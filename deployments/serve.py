@@ -33,6 +33,12 @@ __all__ = ["Addresses", "AlreadyUpError", "Machine", "only_one", "serve"]
 
 _GATEWAY_SECONDS = 60.0
 _DEPLOY_PAUSE_SECONDS = 2.0
+# Prefect clears its events alone, after a week; its runs, tasks and logs would grow for ever. What
+# a run came to is in Cornerman's own database. Variables of the same names change it.
+RETENTION = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "P30D",
+}
 
 
 class Machine:
@@ -95,12 +101,16 @@ class Machine:
         self._say(f"Prefect is up, with its deployments and a worker: {self.addresses.prefect}")
 
     def _prefect_environment(self) -> dict[str, str]:
-        environment = self._environment | {
-            "PREFECT_HOME": str(self._settings.home / "prefect"),
-            "PREFECT_API_URL": self._api_url,
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        }
+        environment = (
+            RETENTION
+            | self._environment
+            | {
+                "PREFECT_HOME": str(self._settings.home / "prefect"),
+                "PREFECT_API_URL": self._api_url,
+                "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+                "DO_NOT_TRACK": "1",
+            }
+        )
         if "PREFECT_API_DATABASE_CONNECTION_URL" not in environment:
             environment["PREFECT_API_DATABASE_CONNECTION_URL"] = self._prefect_database()
         return environment

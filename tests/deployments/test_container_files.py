@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from deployments.serve import RETENTION
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deployments"
 
@@ -90,6 +92,11 @@ def test_files_that_compose_mounts_and_builds_are_there() -> None:
     assert all((FOLDER / volume.split(":")[0]).is_file() for volume in mounted)
     build = services["worker"]["build"]
     assert (FOLDER / build["context"] / build["dockerfile"]).is_file()
+
+
+def test_prefect_clears_old_runs_as_under_serve() -> None:
+    given = compose()["services"]["prefect"]["environment"]
+    assert RETENTION.items() <= given.items()
 
 
 def test_the_unit_starts_serve_and_gives_it_time_to_stop() -> None:
