@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,23 +11,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 
 from storage import checkpoints, events, runs
 from storage.engine import Database
-from tests.support.command import Finished
 from tests.support.forked_trainings import ForkedTrainings, ends_within
-from tests.support.http_standin import HttpReply, HttpStandin
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.training import MODEL_KEY, climb, request_of
 
 RESERVED = "SELECT COUNT(*) FROM llm_calls WHERE status = 'reserved'"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trainings(prefect_harness: None) -> Iterator[ForkedTrainings]:
     env = {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PREFECT_LOGGING_LEVEL": "CRITICAL"}
     with ForkedTrainings(**env) as forked:
@@ -139,43 +135,3 @@ async def test_two_processes_train_one_workflow_side_by_side(
         assert [event.seq for event in told] == list(range(1, len(told) + 1))
         told_cases = sum(event.event == "training_progress" for event in told)
         assert told_cases == sum(run.result["cases"].values())
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
-    def write(request: dict[str, Any]) -> Path:
-        path = tmp_path / "spec.yaml"
-        path.write_text(yaml.safe_dump(request))
-        return path
-
-    return write
-
-
-async def test_the_command_stops_at_its_budget_with_exit_code_3(
-    cornerman: Callable[..., Finished], spec: Callable[[dict[str, Any]], Path]
-) -> None:
-    request = request_of(12, optimizer={"max_cost_usd": 0.00004})
-    async with LLMStandin(climb) as server:
-        env = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": MODEL_KEY}
-        done = await asyncio.to_thread(cornerman, "train", spec(request), "--json", env=env)
-    document = done.json()
-    assert (done.returncode, document["status"], document["stopped_by"]) == (3, "stopped", "budget")
-    assert document["cost_usd"] <= 0.00004
-
-
-async def test_a_run_with_a_key_in_its_spec_asks_for_the_spec_again(
-    cornerman: Callable[..., Finished], spec: Callable[[dict[str, Any]], Path]
-) -> None:
-    async with HttpStandin(lambda n: HttpReply(body='{"output": "yes"}')) as server:
-        headers = {"Authorization": "Bearer hired-0123456789"}
-        request = request_of(3, graph_config={"http": {"url": server.url, "headers": headers}})
-        path = spec(request)
-        first = await asyncio.to_thread(cornerman, "train", path, "--run-id", "r1", "--json")
-        assert first.returncode == 0, first.stderr
-        bare = await asyncio.to_thread(cornerman, "train", "--resume", "r1", "--json")
-        assert bare.returncode == 2 and "not stored" in bare.json()["message"]
-        full = await asyncio.to_thread(cornerman, "train", path, "--resume", "r1", "--json")
-    assert full.returncode == 0, full.stderr
-    assert full.json()["best_checkpoint"] == first.json()["best_checkpoint"]
-    shown = await asyncio.to_thread(cornerman, "runs", "show", "r1", "--json")
-    assert "hired-0123456789" not in json.dumps(shown.json())

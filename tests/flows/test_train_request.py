@@ -12,7 +12,9 @@ import yaml
 from prefect.client.orchestration import get_client
 
 from cornerman.cli.main import run
+from cornerman.cli.training_request import continued_run
 from cornerman.domain.errors import BadInputError
+from flows.train import train_workflow
 from tests.support.http_standin import HttpReply, HttpStandin
 from tests.support.llm_standin import LLMStandin
 from tests.support.training import CLIMBING_AGENT, World, climb, request_of
@@ -88,6 +90,23 @@ async def test_prefect_is_not_told_a_key_from_the_spec(world: World) -> None:
     assert (told["run_id"], len(told["dataset"]["cases"])) == ("r1", 2)
 
 
+async def test_a_run_with_a_key_in_its_spec_asks_for_the_spec_again(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "spec.yaml"
+    async with HttpStandin(lambda n: HttpReply(body='{"output": "yes"}')) as server:
+        headers = {"Authorization": "Bearer hired-0123456789"}
+        request = request_of(3, graph_config={"http": {"url": server.url, "headers": headers}})
+        spec.write_text(yaml.safe_dump(request))
+        first = await world.train(request)
+        assert run(["train", "--resume", "r1", "--json"]) == 2
+        assert "not stored" in json.loads(capsys.readouterr().out)["message"]
+        again = await train_workflow(continued_run(world.run(), str(spec)))
+    assert again["best_checkpoint"] == first["best_checkpoint"]
+    assert run(["runs", "show", "r1", "--json"]) == 0
+    assert "hired-0123456789" not in capsys.readouterr().out
+
+
 async def test_a_dataset_of_megabytes_is_trained_on_and_not_told_to_prefect(world: World) -> None:
     agent = world.agent("def agent(inputs, prompts, context): return len(inputs['text'])")
     cases = [{"inputs": {"text": "x" * 200_000}, "expected_output": 200_000} for _ in range(5)]
@@ -99,7 +118,6 @@ async def test_a_dataset_of_megabytes_is_trained_on_and_not_told_to_prefect(worl
 
 async def test_prefects_retry_of_a_flow_run_continues_the_same_run(world: World) -> None:
     from cornerman.domain.train_parameters import TrainParameters
-    from flows.train import train_workflow
 
     module = world.module(
         CLIMBING_AGENT
