@@ -8,7 +8,7 @@ ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format env-base env-dev env-test env-peers \
-	bench bench-optimizers bench-referee bench-gateway bench-limits bench-peers lock clean
+	bench bench-optimizers bench-referee bench-gateway bench-limits bench-peers bench-scale lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1@\2/' | \
@@ -48,6 +48,9 @@ bench-gateway: env-dev  ## Load the gateway
 
 bench-limits: env-dev  ## Hold a limit of 8 over several workers
 	@$(BIN)/python -m tests.bench.limits $(ARGS)
+
+bench-scale: env-dev  ## Run 10,000 cases, and compare the model of design/scale.md with a simulation
+	@$(BIN)/python -m tests.bench.scale $(ARGS)
 
 bench-peers: env-dev env-peers  ## Compare the evaluation loop with other libraries
 	@$(BIN)/python -m tests.bench.peers $(ARGS)
