@@ -2,7 +2,10 @@
 # ARGS reaches the command: make test ARGS="-k budget", make demo ARGS=--json.
 # PYTHON names the interpreter; without it the first working 3.11, 3.12 or 3.13 is taken.
 
+# PROCESSES is how many share the tests; 0 runs them in one, which a debugger wants.
+
 ARGS ?=
+PROCESSES ?= 2
 BIN := .venv/bin
 ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment.py
 
@@ -22,7 +25,7 @@ serve: env-base  ## Start the gateway and its live page
 
 test: env-test  ## Run every test
 	@sh scripts/chromium.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: env-dev  ## Lint, formatting, types and the layers
 	@$(BIN)/ruff check .

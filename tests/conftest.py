@@ -34,16 +34,20 @@ from tests.support.databases import (  # noqa: E402, F401
 from tests.support.network import only_loopback  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-# Folders whose tests start processes: they run last, so that a mistake shows early.
-_LATE_FOLDERS = ("flows", "gateway", "cli", "e2e", "chaos", "bench")
+# Folders whose tests start processes and take longest, the longest last.
+_LATE_FOLDERS = ("flows", "cli", "gateway", "e2e", "chaos")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the fast tests first; within a group the order stays."""
+    """Alone, fast tests come first, so that a mistake shows early; in company the files that take
+    longest do, so that no process is left alone with one. Within a group the order stays."""
+    in_company = "PYTEST_XDIST_WORKER" in os.environ
 
     def lateness(item: pytest.Item) -> tuple[bool, int]:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         late = _LATE_FOLDERS.index(folder) + 1 if folder in _LATE_FOLDERS else 0
+        if in_company:
+            return False, -late
         return item.get_closest_marker("slow") is not None, late
 
     items.sort(key=lateness)
