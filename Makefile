@@ -1,7 +1,6 @@
 # Every set-up step hangs off `demo` and `test`; .venv is built from the locks of requirements/.
 # ARGS reaches the command: make test ARGS="-k budget", make demo ARGS=--json.
 # PYTHON names the interpreter; without it the first working 3.11, 3.12 or 3.13 is taken.
-
 # PROCESSES is how many share the tests; 0 runs them in one, which a debugger wants.
 
 ARGS ?=
