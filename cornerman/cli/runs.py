@@ -138,7 +138,7 @@ def _print(out: Out, run: Run, booked: list[dict[str, Any]], last: list[Any]) ->
     if run.error:
         out.say(f"{run.error.get('type')}: {run.error.get('message')}", style="red")
     out.table(
-        ("role", "model", "calls", "failed", "input tokens", "output tokens", "cost"),
+        ("role", "model", "calls", "failed", "tokens in", "tokens out", "cost"),
         [
             (
                 *(row[name] for name in ("role", "model", "calls", "failed")),

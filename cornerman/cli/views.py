@@ -158,7 +158,7 @@ def _battle_words(name: str, payload: dict[str, Any]) -> str:
     scores = payload["scores"]
     score, ended = scores["score"], scores["ended_by"]
     words = "unscored" if score is None else f"{score:.0f} of 100"
-    spoiled = ", spoiled: the persona fell out of its role" if scores["spoiled"] else ""
+    spoiled = ", spoiled: the persona fell out of its role" if scores.get("spoiled") else ""
     return f"{persona}: {words}{f', ended by {ended}' if ended else ''}{spoiled}"
 
 
