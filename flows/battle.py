@@ -19,6 +19,7 @@ from flows.battle_hold import BatchTimeUpError, hold_battles
 from flows.battle_run import BattleRun, prepare_batch
 from flows.embedded import ServedFlow
 from flows.engine import open_engine
+from flows.own_id import own_id
 from flows.reported import reported, run_name
 from flows.session import RunSession, run_session
 
@@ -37,7 +38,7 @@ async def _battle(parameters: BattleParameters) -> dict[str, Any]:
     started = time.monotonic()
     async with open_engine() as engine:
         flow_run_id = str(flow_run.id)
-        batch_id = parameters.run_id or f"batch-{flow_run_id.replace('-', '')[:12]}"
+        batch_id = parameters.run_id or f"batch-{own_id()}"
         run = await prepare_batch(engine, parameters, batch_id, started)
         if run.ended and run.run.result is not None:
             await run.context.llm.aclose()

@@ -19,6 +19,7 @@ from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.errors import ConflictError, StopError
 from flows.artifacts import progress_shown, publish
 from flows.embedded import serves_alone
+from flows.own_id import own_id
 from flows.schedule import battle_parameters, is_deployed
 from flows.worker_watch import end_with_worker
 
@@ -86,7 +87,7 @@ def _run_id(kind: Kind, parameters: Any) -> str | None:
     if kind not in _PREFIX:
         return None
     given: str | None = parameters.run_id
-    return given or f"{_PREFIX[kind]}-{str(flow_run.id).replace('-', '')[:12]}"
+    return given or f"{_PREFIX[kind]}-{own_id()}"
 
 
 def _figures(result: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +124,5 @@ def run_name() -> str:
     """A flow run's name that a person can read: what, for which workflow, which run."""
     given: Any = flow_run.parameters.get("parameters", {})
     facts = given if isinstance(given, dict) else given.model_dump()
-    own = str(flow_run.id).replace("-", "")[:12]
-    words = [flow_run.flow_name, facts.get("workflow_id"), facts.get("run_id") or own]
+    words = [flow_run.flow_name, facts.get("workflow_id"), facts.get("run_id") or own_id()]
     return " ".join(str(word) for word in words if word)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect.runtime import flow_run
-
 from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.retrain import Retrained
 from cornerman.domain.retrain_request import RetrainParameters
 from flows.embedded import ServedFlow
 from flows.engine import Engine, open_engine
+from flows.own_id import own_id
 from flows.reported import reported, run_name
 from flows.retrain_steps import Plan, decide, make_plan, read_candidates, tell, write_reports
 from flows.train import train_workflow
@@ -28,7 +27,7 @@ async def _retrain(parameters: RetrainParameters) -> dict[str, Any]:
         `{"workflows": [{"workflow_id", "decision", "why", "reasons", "run_id", "change",
         "cost_usd", "report"}], "report": PATH}`.
     """
-    night = str(flow_run.id).replace("-", "")[:12]
+    night = own_id()
     async with open_engine() as engine:
         done = list[Retrained]()
         for workflow_id in await engine.db.read(read_candidates, parameters):

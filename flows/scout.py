@@ -14,6 +14,7 @@ from cornerman.domain.scout_request import ScoutParameters
 from flows.battle_tell import breakthrough_fact, budget_fact
 from flows.embedded import ServedFlow
 from flows.engine import Engine, open_engine
+from flows.own_id import own_id
 from flows.reported import reported, run_name
 from flows.session import run_session
 from storage import battles, ledger, runs, workflows
@@ -51,7 +52,7 @@ async def _scout(parameters: ScoutParameters) -> dict[str, Any]:
     """
     async with open_engine() as engine:
         flow_run_id = str(flow_run.id)
-        run_id = parameters.run_id or f"scout-{flow_run_id.replace('-', '')[:12]}"
+        run_id = parameters.run_id or f"scout-{own_id()}"
         run = await engine.db.write(_create, run_id, parameters, engine.simulated)
         if run.finished and run.result is not None:
             return run.result

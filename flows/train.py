@@ -17,7 +17,8 @@ from cornerman.domain.requests import shown_request
 from cornerman.domain.secrets import redact
 from cornerman.domain.train_parameters import TrainParameters
 from flows.embedded import ServedFlow
-from flows.engine import open_engine
+from flows.engine import heap_at_rest, open_engine
+from flows.own_id import own_id
 from flows.reported import reported, run_name
 from flows.session import RunSession, run_session
 from flows.training_end import end_training
@@ -38,12 +39,13 @@ async def _train(parameters: TrainParameters) -> dict[str, Any]:
     """
     async with open_engine() as engine:
         flow_run_id = str(flow_run.id)
-        run_id = parameters.run_id or f"train-{flow_run_id.replace('-', '')[:12]}"
+        run_id = parameters.run_id or f"train-{own_id()}"
         run = await prepare_training(engine, parameters, run_id)
         try:
             async with run_session(engine.db, run_id, flow_run_id=flow_run_id) as session:
                 await run.begin(session.owner, session.run)
-                return await _to_its_end(run, session)
+                with heap_at_rest():
+                    return await _to_its_end(run, session)
         finally:
             await run.close()
 

@@ -111,3 +111,14 @@ async def test_a_continued_batch_plays_on_with_the_version_it_began_with(arena: 
     said = [r.body["messages"][0]["content"] for r in arena.server.requests[asked:]]
     assert not any("better" in text for text in said)
     assert (await arena.batch(run_id="b2", batch_size=1))["agentVersion"] == "v1"
+
+
+async def test_runs_scheduled_in_one_millisecond_are_batches_of_their_own(arena: Arena) -> None:
+    # Prefect's scheduler creates the runs of many slots at once, and their ids begin with the time.
+    held = list[str]()
+    for own in ("70bc-a540-afa5e477bcd7", "7a29-9841-582ecaf984d4"):
+        arena.set(PREFECT__RUNTIME__FLOW_RUN__ID=f"01a214c5-6776-{own}")
+        result = await arena.batch(batch_size=1)
+        held.append(result["batchId"])
+    assert held == ["batch-afa5e477bcd7", "batch-582ecaf984d4"]
+    assert len(arena.battles()) == 2
