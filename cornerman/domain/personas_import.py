@@ -23,6 +23,8 @@ Row = Mapping[str, Any]
 
 _LISTS = ("characteristics", "attack_patterns")
 _NEEDED = "name and system_prompt"
+# What `personas list` and older tables call the same things.
+_OTHER_NAMES = {"type": "persona_type", "is_active": "active"}
 # Folder mates of sotopia's agent_profiles.jsonl, under the names of its own export.
 _SOTOPIA_ENVIRONMENTS = "environment_profiles.jsonl"
 _SOTOPIA_COMBOS = "env_agent_combo_storages.jsonl"
@@ -172,7 +174,8 @@ def _csv_rows(text: str, name: str) -> list[tuple[int, Row]]:
 
 
 def _persona(row: Row, where: str, workflow_id: str, source: PersonaSource) -> Persona:
-    data = {"workflow_id": workflow_id, **row, "source": source}
+    named = {_OTHER_NAMES.get(key, key): value for key, value in row.items()}
+    data = {"workflow_id": workflow_id, **named, "source": source}
     for key in _LISTS:
         data[key] = _strings(data.get(key))
     for key in ("scenario", "metadata"):

@@ -127,6 +127,12 @@ def test_a_missing_file_and_bad_bytes_are_bad_input(tmp_path: Path):
             parse_personas_file(path)
 
 
+def test_type_and_is_active_are_understood_as_lists_and_older_tables_have_them():
+    rows = "name,system_prompt,type,is_active\nAda,Haggle.,haggler,false\n"
+    (ada,) = parse_personas(rows)
+    assert (ada.persona_type, ada.active) == ("haggler", False)
+
+
 def test_generated_duplicates_are_refused_by_name_and_by_prompt():
     known = parse_personas(JSONL)[:1]
     rows = [

@@ -69,12 +69,13 @@ def _persona(chance: Chance, number: int) -> dict[str, Any]:
     manner, traits, attacks = _KINDS[kind]
     difficulty = 1 + int(chance.draw("difficulty", number) * 5)
     label = f"{name} the {trade}"
+    article = "an" if trade[0] in "aeiou" else "a"
     return {
         "name": f"{label} ({number // len(_NAMES) + 1})" if number >= len(_NAMES) else label,
-        "description": f"A {trade} who {manner}.",
+        "description": f"{article.capitalize()} {trade} who {manner}.",
         "persona_type": kind,
         "system_prompt": (
-            f"You are {name}, a {trade} who {manner}. Stay in character, be "
+            f"You are {name}, {article} {trade} who {manner}. Stay in character, be "
             f"{' and '.join(traits)}, and use these moves: {', '.join(attacks)}."
         ),
         "characteristics": traits,
