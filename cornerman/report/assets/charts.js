@@ -21,8 +21,10 @@ globalThis.cornermanCharts = (() => {
   // A dot per estimate, hollow where `filled` says so; a single one has no band, so it gets a bar.
   const dots = (xs, d, values, filled) => u => {
     const { ctx } = u, ratio = devicePixelRatio;
+    // Neighbours stay apart, so that hollow ones can be told from full ones.
+    const radius = Math.min(4.5, Math.max(1.5, u.over.clientWidth / xs.length / 3));
     ctx.save();
-    ctx.strokeStyle = color("blue"); ctx.lineWidth = 2 * ratio;
+    ctx.strokeStyle = color("blue"); ctx.lineWidth = (radius < 3 ? 1.5 : 2) * ratio;
     values.forEach((v, i) => {
       if (v == null) return;
       const x = u.valToPos(xs[i], "x", true), y = u.valToPos(v, "y", true);
@@ -30,7 +32,7 @@ globalThis.cornermanCharts = (() => {
         ctx.beginPath(); ctx.moveTo(x, u.valToPos(d.low[i], "y", true));
         ctx.lineTo(x, u.valToPos(d.high[i], "y", true)); ctx.stroke();
       }
-      ctx.beginPath(); ctx.arc(x, y, (xs.length > 40 ? 3 : 4.5) * ratio, 0, 2 * Math.PI);
+      ctx.beginPath(); ctx.arc(x, y, radius * ratio, 0, 2 * Math.PI);
       ctx.fillStyle = filled(i) ? color("blue") : color("paper");
       ctx.fill(); ctx.stroke();
     });
@@ -40,7 +42,13 @@ globalThis.cornermanCharts = (() => {
     bands: d.low.some(v => v != null) ? [{ series: [3, 4], fill: color("band") }] : [],
     hooks: { draw: [dots(xs, d, values, filled)] },
   });
-  const everyNth = xs => () => xs.filter((_, i) => i % Math.ceil(xs.length / 12) === 0);
+  // As many epochs as have room for their numbers, and round ones when not all have.
+  const EPOCH_NUMBER = 44;
+  const roomy = epochs => u => {
+    const least = epochs.length * EPOCH_NUMBER / Math.max(u.width - 70, EPOCH_NUMBER);
+    const step = [1, 2, 5, 10, 20, 50].find(n => n >= least) ?? 100;
+    return epochs.filter(epoch => epoch % step === 0);
+  };
 
   function learning(d) {
     const n = d.epochs.length;
@@ -55,7 +63,7 @@ globalThis.cornermanCharts = (() => {
           y: { range: () => [low, high > low ? high : low + 0.1] },
         },
         axes: [
-          axis({ size: 34, grid: { show: false }, splits: everyNth(d.epochs), values: (u, v) => v.map(e => "epoch " + e) }),
+          axis({ size: 34, grid: { show: false }, splits: roomy(d.epochs), values: (u, v) => v.map((e, i) => i ? e : "epoch " + e) }),
           axis({ size: 46, values: (u, v) => v.map(e => e == null ? "" : e.toFixed(high - low > 0.25 ? 1 : 2)), space: 40 }),
         ],
         series: [

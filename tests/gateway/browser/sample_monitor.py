@@ -27,7 +27,7 @@ def fill(session: Any) -> None:
     """Write everything."""
     workflows.create_workflow(session, WORKFLOW)
     personas.create_personas(session, builtin_personas(WORKFLOW))
-    _training(session)
+    fill_training(session)
     held: list[Battle] = []
     for number in range(4):
         held += _batch(session, number)
@@ -36,19 +36,22 @@ def fill(session: Any) -> None:
     _breakthrough(session, held[0])
 
 
-def _training(session: Any) -> None:
-    _run(session, "train-sample", "train", {"optimizer": {"epochs": 3}})
-    for epoch, score in enumerate((0.5, 0.7, 0.7), start=1):
+def fill_training(session: Any, epochs: int = 3) -> None:
+    """Write a training run alone; its last epoch's rewrite was rejected."""
+    workflows.create_workflow(session, WORKFLOW)
+    _run(session, "train-sample", "train", {"optimizer": {"epochs": epochs}})
+    for epoch in range(1, epochs + 1):
+        score = 0.5 if epoch == 1 else 0.7
         interval = {"value": score, "low": score - 0.1, "high": score + 0.1, "n": 30}
         facts = {"epoch": epoch, "score": score - 0.05, "validation_score": score}
         facts |= {
             "validation_interval": interval,
-            "accepted": epoch < 3,
+            "accepted": epoch < epochs,
             "reason": "",
             "summary": {},
         }
         _say(session, "train-sample", "training_epoch_complete", facts | {"cost_usd": 0.01 * epoch})
-    case = {"case_index": 0, "case_id": "late-parcel", "epoch": 3, "status": "scored"}
+    case = {"case_index": 0, "case_id": "late-parcel", "epoch": epochs, "status": "scored"}
     case |= {"inputs": {"message": "Where is it?"}, "evaluations": {"exact": {"score": 1.0}}}
     _say(session, "train-sample", "training_progress", case)
     for version, text in enumerate(("Sell the item.", _AFTER), start=1):

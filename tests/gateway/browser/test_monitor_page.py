@@ -1,5 +1,6 @@
 """The monitor in a real browser: what it shows, and that anybody can use it."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cornerman.runner import LaunchFolder
+from tests.gateway.browser.sample_monitor import fill_training
 from tests.gateway.serving import API_TOKEN, Served
 
 pytestmark = pytest.mark.needs_browser
@@ -14,6 +16,16 @@ INKED = """() => [...document.querySelectorAll('.chart canvas')].map(canvas => {
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   return pixels.some((value, place) => place % 4 === 3 && value > 0);
 })"""
+# What charts write, and from where to where.
+WRITTEN = """(() => {
+  globalThis.written = [];
+  const write = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
+    const half = this.measureText(text).width / 2;
+    written.push([String(text), x - half, x + half]);
+    return write.call(this, text, x, ...more);
+  };
+})()"""
 Open = Callable[..., Page]
 
 
@@ -42,6 +54,32 @@ def test_empty_states_say_what_to_type(open_page: Open, gateway: Served) -> None
     said = page.locator("code").all_inner_texts()
     assert {"cornerman battle", "cornerman train SPEC", "cornerman scout"} <= set(said)
     assert any(text.startswith("cornerman personas import") for text in said)
+
+
+def test_commands_of_empty_states_name_the_workflow_that_is_shown(
+    open_page: Open, gateway: Served
+) -> None:
+    page = open_page(gateway, "/admin/training-monitor?workflow=triage")
+    said = set(page.locator("main code").all_inner_texts())
+    assert {
+        "cornerman battle --workflow triage",
+        "cornerman personas import FILE --workflow triage",
+    } <= said
+    assert "cornerman battle" not in said
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_numbers_of_many_epochs_keep_apart(open_page: Open, gateway: Served, width: int) -> None:
+    with gateway.db.writing() as session:
+        fill_training(session, epochs=50)
+    page = open_page(gateway, viewport={"width": width, "height": 900})
+    page.add_init_script(WRITTEN)
+    page.reload()
+    page.wait_for_selector("#learning canvas")
+    # A chart may have been drawn more than once.
+    drawn = {text: (left, right) for text, left, right in page.evaluate("written")}
+    numbers = sorted(drawn[text] for text in ("epoch 10", "20", "30", "40", "50"))
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(numbers))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,14 +11,12 @@ import "./panels/personas.js";
 import "./panels/prompts.js";
 import "./panels/ratings.js";
 import "./panels/scores.js";
-import { choose, load, onAnswer, refresh, RESOURCES, state, trainedWorkflow } from "./store.js";
+import { choose, FIRST_WORKFLOW, load, onAnswer, refresh, RESOURCES, state, trainedWorkflow } from "./store.js";
 import { follow } from "./stream.js";
 import { visible } from "./text.js";
 
 // What moves without an event of its own: the day's budget, a switch turned elsewhere, a trial.
 const POLL_MS = 15_000;
-// What the empty states speak of before anything was ever run.
-const FIRST_WORKFLOW = "negotiation";
 
 const changed = {
   training_progress: ["training"],

@@ -3,6 +3,8 @@ import { get, path } from "./api.js";
 import * as shapes from "./shapes.js";
 
 const PAUSE_MS = 700;
+// What commands mean, and empty states speak of, when no workflow is named.
+export const FIRST_WORKFLOW = "negotiation";
 
 /** The newest answers by resource, and live facts that came by event before any answer. */
 export const state = { workflow: "", said: {}, turns: new Map(), cases: [] };
@@ -13,6 +15,10 @@ export function trainedWorkflow() {
   const own = !trained.length || trained.some((run) => run.workflow === state.workflow);
   return own ? state.workflow : trained[0].workflow;
 }
+
+/** A command as one has to type it for the workflow that is shown. */
+export const typed = (command) =>
+  state.workflow === FIRST_WORKFLOW ? command : `${command} --workflow ${state.workflow}`;
 
 const addresses = {
   summary: () => (state.workflow ? path`/api/monitor/summary?workflow=${state.workflow}` : "/api/monitor/summary"),

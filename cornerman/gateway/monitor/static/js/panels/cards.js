@@ -1,6 +1,7 @@
 // The four figures that one looks at first.
 import { empty, h, s, swap } from "../dom.js";
 import { between, count, NONE, percent, plural, points, usd } from "../format.js";
+import { typed } from "../store.js";
 
 const card = (id, title, ...children) =>
   h("article", { class: "card", "aria-labelledby": `card-${id}` }, h("h2", { id: `card-${id}` }, title), children);
@@ -39,15 +40,18 @@ function battles(summary) {
   return card("battles", "Battles", figure(count(summary.battles)),
     summary.battles
       ? h("p", { class: "say" }, running ? `${plural(running, "batch").replace("batchs", "batches")} running now` : "none running now")
-      : empty("None held yet. Type", "cornerman battle"));
+      : empty("None held yet. Type", typed("cornerman battle")));
 }
 
 function average(summary) {
   const mean = summary.average;
-  if (!mean) return card("average", "Average score", figure(NONE), empty("No battle was scored yet. Type", "cornerman battle"));
+  if (!mean) return card("average", "Average score", figure(NONE), empty("No battle was scored yet. Type", typed("cornerman battle")));
   return card("average", "Average score", figure(points(mean.value), " of 100"),
     whisker(mean, [0, 100], "new"),
-    h("p", { class: "say" }, between(mean, points), mean.n !== null && ` over ${plural(mean.n, "scored battle")}`));
+    h("p", { class: "say" }, [
+      mean.low !== null && `95% interval ${between(mean, points)}`,
+      mean.n !== null && plural(mean.n, "scored battle"),
+    ].filter(Boolean).join(", ")));
 }
 
 function breakthroughs(summary) {

@@ -2,7 +2,7 @@
 import { openTranscript } from "../dialogs/transcript.js";
 import { empty, h, swap } from "../dom.js";
 import { ago, plural, points } from "../format.js";
-import { onAnswer, redraw, state } from "../store.js";
+import { onAnswer, redraw, state, typed } from "../store.js";
 import * as shapes from "../shapes.js";
 import { glance, name } from "../text.js";
 import { ending, isLive, pills } from "./marks.js";
@@ -53,7 +53,7 @@ function drawFeed(value, error) {
   // Those that talk come first; those that have not begun have nothing to tell yet.
   const waiting = value.battles.filter(isWaiting);
   const battles = value.battles.filter((battle) => !isWaiting(battle)).sort((a, b) => Number(isLive(b)) - Number(isLive(a)));
-  if (!value.battles.length) return swap(box, empty("No battle yet. To let the agent meet its personas, type", "cornerman battle"));
+  if (!value.battles.length) return swap(box, empty("No battle yet. To let the agent meet its personas, type", typed("cornerman battle")));
   const items = (whole ? battles : battles.slice(0, FIRST)).map(row);
   if (items.length !== list.children.length || items.some((item, place) => item !== list.children[place])) swap(list, items);
   more.hidden = battles.length <= FIRST;

@@ -1,7 +1,7 @@
 // Persona difficulty as a table whose cells are coloured; the figures say the same as the colours.
 import { empty, h, swap } from "../dom.js";
 import { count, points } from "../format.js";
-import { onAnswer } from "../store.js";
+import { FIRST_WORKFLOW, onAnswer, state, typed } from "../store.js";
 import { name } from "../text.js";
 
 const MOST_METRICS = 6;
@@ -10,21 +10,29 @@ const SHADES = 10;
 function cell(score) {
   const known = typeof score === "number" && Number.isFinite(score);
   const shade = known ? `h${Math.round((Math.min(Math.max(score, 0), 100) / 100) * SHADES)}` : "none";
-  return h("td", { class: `cell ${shade}` }, points(score));
+  // Of a handful of battles, tenths say nothing.
+  return h("td", { class: `cell ${shade}` }, points(known ? Math.round(score) : score));
 }
 
 const order = (a, b) => (a.mean === null) - (b.mean === null) || a.mean - b.mean || a.name.localeCompare(b.name);
+
+function noPersonas() {
+  const own = h("code", {}, typed("cornerman personas import FILE"));
+  return state.workflow === FIRST_WORKFLOW
+    ? h("p", { class: "empty" }, "No personas yet. ", h("code", {}, "cornerman battle"), " brings in the built-in ones, ", own, " your own")
+    : h("p", { class: "empty" }, "No active personas found. Bring some in with ", own);
+}
 
 function drawPersonas(personas, error) {
   const box = document.getElementById("heatmap");
   box.removeAttribute("aria-busy");
   if (error) return swap(box, h("p", { class: "empty" }, error.message));
-  if (!personas.length) return swap(box, empty("No active personas found. Bring some in with", "cornerman personas import FILE"));
+  if (!personas.length) return swap(box, noPersonas());
   const met = personas.filter((p) => p.battles > 0);
   const unmet = personas.length - met.length;
   const metrics = [...new Set(met.flatMap((p) => Object.keys(p.subScores)))].slice(0, MOST_METRICS);
   const rest = unmet > 0 && h("p", { class: "aside" }, `${count(unmet)} of ${count(personas.length)} personas were not met yet.`);
-  if (!met.length) return swap(box, empty("No persona was met yet. Type", "cornerman battle"), rest);
+  if (!met.length) return swap(box, empty("No persona was met yet. Type", typed("cornerman battle")), rest);
   swap(box,
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Persona difficulty", "data-key": "heat" },
       h("table", { class: "heat" },

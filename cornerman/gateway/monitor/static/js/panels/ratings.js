@@ -1,7 +1,7 @@
 // Agent versions and personas on one scale, each with its interval.
 import { empty, h, swap } from "../dom.js";
 import { between, count, NONE, points } from "../format.js";
-import { onAnswer, redraw } from "../store.js";
+import { onAnswer, redraw, typed } from "../store.js";
 import { name } from "../text.js";
 import { whisker } from "./cards.js";
 
@@ -32,7 +32,7 @@ function drawRatings(ratings, error) {
   const box = document.getElementById("ladder");
   box.removeAttribute("aria-busy");
   if (error) return swap(box, h("p", { class: "empty" }, error.message));
-  if (!ratings.length) return swap(box, empty("No ratings yet. They are computed after each batch with scored battles:", "cornerman battle"));
+  if (!ratings.length) return swap(box, empty("No ratings yet. They are computed after each batch with scored battles:", typed("cornerman battle")));
   const ranked = [...ratings].sort((a, b) => b.rating - a.rating);
   // An agent's own versions are what one came for, wherever they stand.
   const shown = whole ? ranked : ranked.filter((r, place) => place < FIRST || r.kind === "agent");

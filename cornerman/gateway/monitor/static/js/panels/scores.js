@@ -2,7 +2,7 @@
 import { dropChart, showChart } from "../charts.js";
 import { empty, swap } from "../dom.js";
 import { between, NONE, plural, points, score, ticks, usd, when } from "../format.js";
-import { onAnswer } from "../store.js";
+import { onAnswer, typed } from "../store.js";
 
 const MOST_BATCHES = 200;
 const verdict = (accepted) => (accepted === null ? "undecided" : accepted ? "accepted" : "rejected");
@@ -50,7 +50,7 @@ function drawTrend(value, error) {
   box.removeAttribute("aria-busy");
   if (error) return blank(box, error.message);
   const batches = value.batches.filter((batch) => batch.average).slice(-MOST_BATCHES);
-  if (!batches.length) return blank(box, empty("No batch was scored yet. Type", "cornerman battle"));
+  if (!batches.length) return blank(box, empty("No batch was scored yet. Type", typed("cornerman battle")));
   const first = batches[0].average.value, last = batches.at(-1).average.value;
   showChart(box, {
     id: "trend",
