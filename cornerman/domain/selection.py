@@ -44,20 +44,23 @@ class Selection:
 
 
 def persona_histories(battles: Iterable[Battle]) -> dict[str, PersonaHistory]:
-    """Histories by persona id, from battles in any order."""
+    """Histories by persona id, from battles in any order.
+
+    A battle without a start was cancelled before it began: its persona was not met.
+    """
+    begun = [(battle.started_at, battle) for battle in battles if battle.started_at is not None]
     met: dict[str, list[Battle]] = {}
-    for battle in battles:
+    for _, battle in sorted(begun, key=lambda dated: (dated[0], dated[1].id)):
         met.setdefault(battle.persona_id, []).append(battle)
-    histories: dict[str, PersonaHistory] = {}
-    for persona_id, held in met.items():
-        dated = sorted(held, key=lambda b: (_seconds(b.started_at), b.id))
-        histories[persona_id] = PersonaHistory(
+    return {
+        persona_id: PersonaHistory(
             persona_id=persona_id,
             battles=len(held),
-            last_met=max((b.started_at for b in held if b.started_at is not None), default=None),
-            scores=tuple(b.score for b in dated if b.rated and b.score is not None),
+            last_met=held[-1].started_at,
+            scores=tuple(b.score for b in held if b.rated and b.score is not None),
         )
-    return histories
+        for persona_id, held in met.items()
+    }
 
 
 def select_personas(
@@ -104,8 +107,8 @@ def no_active_personas(workflow_id: str, *, switched_off: bool) -> NotFoundError
     return NotFoundError(
         f"No active personas found for workflow {workflow_id!r}.",
         field="personas",
-        hint=f"Type: {switch}cornerman personas import FILE {home}, or: "
-        f"cornerman personas generate N {home}",
+        hint="Ensure personas are created and is_active=true; type: "
+        f"{switch}cornerman personas import FILE {home}, or: cornerman personas generate N {home}",
     )
 
 
@@ -142,15 +145,10 @@ def interval_width(scores: Sequence[float]) -> float:
 def _urgency(history: PersonaHistory, policy: SelectionPolicy) -> float:
     """Lower goes first."""
     if policy == "rotate":
-        return _seconds(history.last_met) if history.battles else -math.inf
+        return -math.inf if history.last_met is None else history.last_met.timestamp()
     if policy == "hardest":
         return fmean(history.scores) if history.scores else math.inf
     return -interval_width(history.scores)
-
-
-def _seconds(moment: datetime | None) -> float:
-    # A battle without a start was never begun; it counts as long ago.
-    return moment.timestamp() if moment is not None else 0.0
 
 
 def _scenario_rank(personas: Sequence[Persona]) -> dict[str, int]:
@@ -168,8 +166,8 @@ def _scenario_rank(personas: Sequence[Persona]) -> dict[str, int]:
 
 def _reason(history: PersonaHistory, policy: SelectionPolicy) -> str:
     if policy == "rotate":
-        if not history.battles or history.last_met is None:
-            return "never met" if not history.battles else "met before, at an unknown time"
+        if history.last_met is None:
+            return "never met"
         return f"last met {history.last_met.isoformat(timespec='seconds')}"
     if not history.scores:
         return "never scored"

@@ -47,6 +47,14 @@ def test_rotate_meets_the_never_met_first_and_then_the_least_recent():
     assert chosen.reasons["b"] == "never met" and "02:00" in chosen.reasons["c"]
 
 
+def test_who_was_chosen_but_never_reached_counts_as_never_met():
+    reached = [battle("a", 1), battle("b", 2), battle("d", 3)]
+    unreached = battle("c", 4, None, status="cancelled", started_at=None)
+    chosen = select_personas(PEOPLE, persona_histories([*reached, unreached]), "rotate", 2)
+    assert chosen.persona_ids == ("c", "a")
+    assert chosen.reasons["c"] == "never met"
+
+
 def test_rotate_meets_everybody_once_before_anybody_twice():
     met: list[Battle] = []
     for hour in range(8):
