@@ -78,7 +78,7 @@ def authenticate(
             hint=f"Use a random secure string: {variable}=$(openssl rand -hex 32)",
         )
     if token is not None:
-        check_secret(connection, gateway, token, secret.get_secret_value())
+        check_secret(connection, gateway, door, token, secret.get_secret_value())
         return "api-token" if door == "api" else "cron"
     cookie = connection.cookies.get(COOKIE)
     if door == "api" and cookie is not None and gateway.sessions.is_valid(cookie):
@@ -103,7 +103,9 @@ def unauthorized(door: Door) -> GatewayError:
     )
 
 
-def check_secret(connection: HTTPConnection, gateway: Gateway, given: str, expected: str) -> None:
+def check_secret(
+    connection: HTTPConnection, gateway: Gateway, door: Door, given: str, expected: str
+) -> None:
     """Compare a secret in constant time and count a wrong one against its address.
 
     Raises:
@@ -125,7 +127,7 @@ def check_secret(connection: HTTPConnection, gateway: Gateway, given: str, expec
     raise GatewayError(
         401,
         "Unauthorized",
-        "The secret is wrong.",
+        f"The secret is wrong; {_NAMES[door][0]} is expected here.",
         headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
     )
 

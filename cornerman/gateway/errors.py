@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 NO_PERSONAS = "No active personas found"
 KILL_SWITCH = "Kill-switch activated"
 TIME_OUT = "Execution timeout"
-_KILL_SWITCH_HINT = (
+KILL_SWITCH_HINT = (
     "Check individual battle costs, reduce the batch size if needed, then: "
     "cornerman kill-switch off"
 )
@@ -102,7 +102,7 @@ def as_gateway_error(error: CornermanError) -> GatewayError:
         title, facts = "Conflict", {"id": error.existing_id}
     elif isinstance(error, KillSwitchActiveError):
         title, facts = KILL_SWITCH, {"killSwitchActive": True}
-        return GatewayError(status, title, error.message, hint=_KILL_SWITCH_HINT, facts=facts)
+        return GatewayError(status, title, error.message, hint=KILL_SWITCH_HINT, facts=facts)
     elif isinstance(error, (StorageError, DeploymentError)):
         title = "Database unavailable" if isinstance(error, StorageError) else "Prefect unavailable"
     elif isinstance(error, NotFoundError) and error.field == "personas":
@@ -182,7 +182,7 @@ def _plain(request: Request, status: int, headers: Mapping[str, str]) -> str:
     if status == 404:
         return f"There is nothing at {shown(request.url.path)}."
     if status == 405:
-        return f"{request.method} does not go here; {headers['Allow']} do."
+        return f"{request.method} does not go here; allowed: {headers['Allow']}."
     return ""
 
 

@@ -198,14 +198,24 @@ class _Client:
 
     async def _tell(self, run_id: str, after: int, *, naming: bool) -> None:
         """Send a run's events at the client's own pace, then how it ended."""
-        # Sending on a socket that is just closing is a RuntimeError; the client is gone then.
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        try:
             async for lines in self._gateway.hub.lines(run_id, after, idle_seconds=60.0):
                 for line in lines:
                     await self._send_text(_with_run(line, run_id) if naming else line.text)
             if not self._gateway.hub.closed:
                 self._ended_one = True
                 await self._send_end(run_id)
+        except (WebSocketDisconnect, RuntimeError):
+            # Sending on a socket that is just closing is a RuntimeError; the client is gone then.
+            return
+        except Exception:
+            # Silence would look like a run that has nothing to tell.
+            log.exception("following a run failed", run_id=run_id)
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await self._send_error(
+                    f"The events of run {run_id} cannot be read at the moment. It goes on; attach "
+                    "to it again after the last event that came."
+                )
 
     async def _send_end(self, run_id: str) -> None:
         run = await self._gateway.db.read(runs.read_run, run_id)

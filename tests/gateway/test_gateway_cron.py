@@ -109,7 +109,8 @@ def test_no_active_personas_are_said_so_with_what_mends_it(gateway: Served) -> N
     answer = gateway.cron.post("/api/cron/train")
     assert answer.status_code == 422
     assert answer.json()["error"] == "No active personas found"
-    assert "cornerman personas" in answer.json()["message"]
+    for said in ("Ensure personas are created", "is_active=true", "cornerman personas on ID"):
+        assert said in answer.json()["message"]
 
 
 @pytest.mark.parametrize("size", [0, 11, -1, "3", 1.5, True, [1]])
@@ -149,6 +150,16 @@ def test_a_batch_that_failed_is_answered_with_its_cause(gateway: Served) -> None
     answer = gateway.cron.get("/api/cron/train", headers={"Idempotency-Key": "k"})
     assert answer.status_code == 500 and "It broke. Mend it." in answer.json()["message"]
     assert "secret" not in answer.text
+
+
+def test_a_batch_that_met_the_kill_switch_is_answered_as_if_it_were_on(gateway: Served) -> None:
+    _with_key(gateway.db, "batch-1", "k")
+    facts = {"type": "KillSwitchActiveError", "message": "The kill-switch is on: dear.", "hint": ""}
+    end(gateway.db, "batch-1", "failed", error=facts)
+    answer = gateway.cron.get("/api/cron/train", headers={"Idempotency-Key": "k"})
+    body = answer.json()
+    assert answer.status_code == 503 and body["killSwitchActive"] is True
+    assert "dear" in body["message"] and "cornerman kill-switch off" in body["message"]
 
 
 def test_a_prefect_server_that_is_away_is_said_so_and_leaves_no_pending_batch(

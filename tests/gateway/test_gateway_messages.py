@@ -44,7 +44,13 @@ def test_a_wrong_address_or_method_is_named(gateway: Served) -> None:
     assert missing["message"] == "There is nothing at '/api/nothing'."
     refused = gateway.http.delete("/api/kill-switch")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, PUT")
-    assert refused.json()["message"] == "DELETE does not go here; GET, PUT do."
+    assert refused.json()["message"] == "DELETE does not go here; allowed: GET, PUT."
+
+
+def test_a_secret_of_the_other_door_is_told_which_one_is_expected(gateway: Served) -> None:
+    cron, api = gateway.http.get("/api/cron/train").json(), gateway.cron.get("/api/runs").json()
+    assert cron["message"] == "The secret is wrong; CRON_SECRET is expected here."
+    assert api["message"] == "The secret is wrong; API_TOKEN is expected here."
 
 
 def test_what_is_missing_is_named_with_its_workflow(gateway: Served) -> None:

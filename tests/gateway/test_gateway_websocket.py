@@ -135,6 +135,20 @@ def test_an_execution_id_that_exists_is_followed_and_not_started_again(gateway: 
         assert receive(client) == {"status": "completed"}
 
 
+def test_who_follows_is_told_when_events_cannot_be_read(gateway: Served) -> None:
+    new_run(gateway.db, "long")
+    say(gateway.db, "long", {"n": 1})
+    with gateway.db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE events RENAME COLUMN payload TO held")
+    with gateway.ws() as client:
+        send(client, type="attach", execution_id="long")
+        assert "cannot be read at the moment" in receive(client)["error"]
+        with gateway.db.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE events RENAME COLUMN held TO payload")
+        send(client, type="attach", execution_id="long")
+        assert receive(client)["seq"] == 1
+
+
 def test_an_id_of_another_workflows_run_is_refused(gateway: Served) -> None:
     new_run(gateway.db, "taken", workflow="other")
     with gateway.ws() as client:

@@ -119,7 +119,7 @@ def _check(request: Request, gateway: Gateway, given: str) -> None:
         # Says how to set it.
         authenticate(request, gateway, "api", None)
         return
-    check_secret(request, gateway, given, expected.get_secret_value())
+    check_secret(request, gateway, "api", given, expected.get_secret_value())
 
 
 async def _field(request: Request, name: str) -> str:

@@ -12,7 +12,7 @@ from cornerman.domain.battle_request import BattleBatchRequest
 from cornerman.domain.runs import Run
 from cornerman.gateway.auth import require_cron
 from cornerman.gateway.describe import answers
-from cornerman.gateway.errors import TIME_OUT, GatewayError
+from cornerman.gateway.errors import KILL_SWITCH, KILL_SWITCH_HINT, TIME_OUT, GatewayError
 from cornerman.gateway.models import (
     BatchAnswer,
     ScoutAnswer,
@@ -152,7 +152,7 @@ def _failure(run: Run) -> GatewayError:
     facts = {"success": False, "id": run.id}
     if error.get("type") == "KillSwitchActiveError":
         facts["killSwitchActive"] = True
-        return GatewayError(503, "Kill-switch activated", error["message"], facts=facts)
+        return GatewayError(503, KILL_SWITCH, error["message"], hint=KILL_SWITCH_HINT, facts=facts)
     said = error.get("message") or f"Run {run.id} ended as {run.status} without a result."
     return GatewayError(500, "Run failed", said, hint=str(error.get("hint", "")), facts=facts)
 

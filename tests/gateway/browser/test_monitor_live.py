@@ -37,7 +37,7 @@ def test_a_turn_is_on_the_page_within_a_second(open_page: Open, filled: Served) 
     expect(row).to_contain_text("Sceptical Sana")
     turn(filled, 1, "<b>Make it 350.</b>")
     expect(row).to_contain_text("<b>Make it 350.</b>", timeout=1_000)
-    expect(row).to_contain_text("turn 2")
+    expect(row).to_contain_text("2 turns")
 
 
 def test_nothing_is_missed_while_the_connection_is_lost(open_page: Open, filled: Served) -> None:

@@ -12,7 +12,7 @@ let whole = false;
 
 function standing(battle, turn) {
   if (!isLive(battle)) return battle.score === null ? "–" : h("strong", {}, points(battle.score));
-  return h("span", { class: "live" }, turn ? `turn ${turn.index + 1}` : "starting");
+  return h("span", { class: "live" }, turn ? plural(turn.index + 1, "turn") : "starting");
 }
 
 const isWaiting = (battle) => isLive(battle) && battle.status === "pending";
