@@ -105,7 +105,11 @@ class RunnableOptions(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    prompts: CheckedPrompts | None = Field(None, description="As `prompts` of the request.")
+    prompts: CheckedPrompts | None = Field(
+        None,
+        description="As `prompts` of the request.",
+        examples=[{"system": {"text": "Answer with a number alone.", "requires_grad": True}}],
+    )
 
     @model_validator(mode="after")
     def _others_are_json(self) -> RunnableOptions:

@@ -12,14 +12,25 @@ class Prompt(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str = Field(description="The prompt's text; `{name}` is filled from the case's inputs.")
-    requires_grad: bool = Field(False, description="Whether the optimizer may rewrite it.")
-    metadata: dict[str, Any] = Field(
-        default_factory=dict, description="Kept with the prompt; nothing reads it."
+    text: str = Field(
+        description="The prompt's text; `{name}` is filled from the case's inputs.",
+        examples=["Name the message's category."],
     )
-    model: str | None = Field(None, description="Model for this prompt; None: AGENT_MODEL.")
+    requires_grad: bool = Field(
+        False, description="Whether the optimizer may rewrite it.", examples=[True]
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Kept with the prompt; nothing reads it.",
+        examples=[{"author": "Ada"}],
+    )
+    model: str | None = Field(
+        None, description="Model for this prompt; None: AGENT_MODEL.", examples=["gpt-4o-mini"]
+    )
     model_kwargs: dict[str, Any] = Field(
-        default_factory=dict, description="Passed to the chat call, such as temperature."
+        default_factory=dict,
+        description="Passed to the chat call, such as temperature.",
+        examples=[{"temperature": 0}],
     )
 
 

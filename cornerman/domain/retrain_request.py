@@ -30,5 +30,7 @@ class RetrainParameters(BaseModel):
         None, ge=0, description="Budget of each training run in USD; never passed.", examples=[1.0]
     )
     force: bool = Field(
-        False, description="Train although nothing is new since the last training run."
+        False,
+        description="Train although nothing is new since the last training run.",
+        examples=[True],
     )

@@ -15,4 +15,5 @@ class ScoutParameters(BaseModel):
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
         description="The scan's id; empty: the flow run gives it.",
+        examples=["scout-2026-01-01"],
     )

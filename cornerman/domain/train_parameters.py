@@ -23,4 +23,5 @@ class TrainParameters(TrainSpec):
         True,
         description="Whether a better checkpoint becomes the workflow's best by itself; without "
         "it, somebody decides later.",
+        examples=[True],
     )

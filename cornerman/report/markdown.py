@@ -60,7 +60,9 @@ def training_rows(run: TrainingSection) -> list[dict[str, Any]]:
 
 def batch_markdown(batch: BattleSection, *, simulated: bool) -> str:
     """What a batch of battles came to."""
-    ended = sum(card.status in ("scored", "unscored") for card in batch.battles)
+    held = [card for card in batch.battles if not card.rerun]
+    ended = sum(card.status in ("scored", "unscored") for card in held)
+    reruns = len(batch.battles) - len(held)
     failed = [card for card in batch.battles if card.error]
     lines = [
         f"## {_text(batch.workflow_id)}: battle batch",
@@ -69,7 +71,8 @@ def batch_markdown(batch: BattleSection, *, simulated: bool) -> str:
         + (f" (stopped by {_text(batch.stopped_by)})" if batch.stopped_by else "")
         + ".",
         "",
-        f"- Battles: {ended} of {len(batch.battles)}",
+        f"- Battles: {ended} of {len(held)}"
+        + (f", and {reruns} more that confirm a breakthrough" if reruns else ""),
         f"- Average score: {_estimate(batch.average_score, 1)} of 100",
         f"- Cost: ${batch.total_cost_usd:.4f}"
         + (f" of ${batch.batch_budget_usd:.2f}" if batch.batch_budget_usd else ""),

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from cornerman.report import charts, drawing, numbers
 from cornerman.report.cases import case_views, verdict, verdict_counts
+from cornerman.report.markdown import batch_markdown
 from cornerman.report.model import CandidateNode, CaseOutcome, EpochPoint
+from tests.report.sample_report import sample_battles
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,11 @@ def test_times_are_written_in_utc_and_other_text_stays() -> None:
     assert numbers.when("2026-03-09T16:05:00+02:00") == "9 March 2026, 14:05 UTC"
     assert numbers.when("soon") == "soon"
     assert numbers.took("2026-03-09T14:00:00", "2026-03-09T14:03:05Z") == "3\u00a0min 05\u00a0s"
+
+
+def test_battles_that_only_confirm_one_are_told_apart() -> None:
+    batch = sample_battles()
+    held = len(batch.battles)
+    again = replace(batch.battles[0], rerun=True)
+    text = batch_markdown(replace(batch, battles=[*batch.battles, again]), simulated=False)
+    assert f" of {held}, and 1 more that confirm" in text
