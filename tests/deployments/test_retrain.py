@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,17 +25,29 @@ from tests.support.training import World, cases_of, climb, request_of, world  # 
 NIGHT = datetime(2026, 3, 1, 2, 17, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the dataset lies, and a copy of the database that a training has left."""
+    return tmp_path_factory.mktemp("dataset")
+
+
 @pytest.fixture
 async def climbing(
     world: World,  # noqa: F811
     prefect_harness: None,
-    tmp_path: Path,
+    folder: Path,
 ) -> AsyncIterator[World]:
     """A workflow that was trained once, on a dataset in a file, and can still get better."""
+    write_dataset(folder, 32)
+    trained, database = folder / "trained.db", world.home / "cornerman.db"
     async with LLMStandin(climb, record=False) as server:
         world.use_model(server.base_url)
-        write_dataset(tmp_path, 32)
-        await world.train(request(tmp_path))
+        if trained.exists():
+            shutil.copyfile(trained, database)
+        else:
+            await world.train(request(folder))
+            with contextlib.closing(sqlite3.connect(database)) as source:
+                source.execute("VACUUM INTO ?", (str(trained),))
         yield world
 
 
@@ -75,10 +90,10 @@ async def test_nothing_new_trains_nothing_and_leaves_a_report(climbing: World) -
 
 
 async def test_another_dataset_trains_and_promotes_what_is_surely_better(
-    climbing: World, tmp_path: Path
+    climbing: World, folder: Path
 ) -> None:
     before = best_version(climbing)
-    write_dataset(tmp_path, 64)
+    write_dataset(folder, 64)
     done = await night()
     assert done["decision"] == "promoted", done["why"]
     assert "the dataset has changed" in done["reasons"][0]
@@ -93,10 +108,10 @@ async def test_another_dataset_trains_and_promotes_what_is_surely_better(
     assert (await night())["decision"] == "nothing new"
 
 
-async def test_what_is_not_surely_better_is_kept_apart(climbing: World, tmp_path: Path) -> None:
+async def test_what_is_not_surely_better_is_kept_apart(climbing: World, folder: Path) -> None:
     before = best_version(climbing)
     # On so few cases nothing is sure, however good it looks.
-    write_dataset(tmp_path, 12)
+    write_dataset(folder, 12)
     done = await night()
     assert done["decision"] == "kept", done["why"]
     assert "not surely better" in done["why"]
@@ -113,9 +128,9 @@ async def test_it_goes_on_from_the_best_and_obeys_its_own_limits(climbing: World
 
 
 async def test_a_dataset_that_has_gone_is_told_and_ends_nothing(
-    climbing: World, tmp_path: Path
+    climbing: World, folder: Path
 ) -> None:
-    (tmp_path / "cases.json").unlink()
+    (folder / "cases.json").unlink()
     done = await night()
     assert done["decision"] == "failed"
     assert "cases.json" in done["page"]

@@ -2,12 +2,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from sample_report import sample_battles
 
 from cornerman.report import charts, drawing, numbers
 from cornerman.report.cases import case_views, verdict, verdict_counts
 from cornerman.report.markdown import batch_markdown
 from cornerman.report.model import CandidateNode, CaseOutcome, EpochPoint
-from tests.report.sample_report import sample_battles
 
 
 @pytest.mark.parametrize(
