@@ -8,6 +8,7 @@ import time
 import pytest
 
 from cornerman.domain.errors import KillSwitchActiveError
+from cornerman.settings import get_settings
 from tests.support.battle_arena import Arena, tactic
 from tests.support.llm_standin import Reply
 
@@ -110,12 +111,24 @@ async def test_the_kill_switch_stops_every_process_within_a_second(arena: Arena)
     arena.check_books()
 
 
+# Every paid call of every process goes through here first.
+RESERVE = """
+import sys
+from cornerman.domain.ledger import CallEstimate, CallScope
+from storage.engine import Database
+from storage.ledger import reserve_call
+
+with Database(sys.argv[1]).writing() as session:
+    reserve_call(session, CallScope("other"), CallEstimate("agent", "agent-m", 1, 10))
+"""
+
+
 async def test_a_budget_spent_in_one_process_stops_the_other(arena: Arena) -> None:
-    other = await arena.process(run_id="b1", batch_size=5, batch_budget_usd=0.000_1)
-    await other.communicate()
-    assert other.returncode == 0
-    with pytest.raises(KillSwitchActiveError, match="b1: Budget batch:b1"):
-        await arena.batch()
+    url = get_settings().database_url().url.get_secret_value()
+    await arena.batch(run_id="b1", batch_size=5, batch_budget_usd=0.000_1)
+    other = await arena.python(RESERVE, url)
+    _, said = await other.communicate()
+    assert b"KillSwitchActiveError" in said and b"b1: Budget batch:b1" in said
 
 
 async def test_sums_are_exact_over_batches(arena: Arena) -> None:
