@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Any
+from typing import Any, cast
 
 from cornerman.cli.options import JsonOption
 from cornerman.cli.output import Out
@@ -34,5 +34,17 @@ def deploy(json: JsonOption = False) -> None:
     module: Any = importlib.import_module(_MODULE)
     document: dict[str, Any] = module.deploy()
     out.document(document)
+    say_deployed(out, document)
+
+
+def say_deployed(out: Out, document: dict[str, Any]) -> None:
+    """A line for each fact, and for each thing of a kind."""
     for name, value in document.items():
-        out.say(f"{name}: {value}")
+        kind = name.replace("_", " ")
+        if not isinstance(value, dict):
+            out.say(f"{kind}: {value}")
+            continue
+        made = cast("dict[str, object]", value)
+        out.say(f"{kind}:" if made else f"{kind}: none")
+        for thing, what in made.items():
+            out.say(f"  {thing}: {what}")

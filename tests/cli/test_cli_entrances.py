@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from cornerman.cli.demo import demo_settings
+from cornerman.cli.deploy import say_deployed
+from cornerman.cli.output import Out
 from cornerman.settings import load_settings
 from tests.cli.conftest import Printed
 
@@ -58,3 +60,10 @@ def test_a_port_that_is_taken_is_told(command: Command) -> None:
 def test_deployments_need_a_prefect_server(command: Command) -> None:
     printed = command("deploy", "--json")
     assert (printed.code, printed.json()["field"]) == (2, "PREFECT_API_URL")
+
+
+def test_what_was_deployed_is_told_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    done = {"prefect": "http://p/api", "work_pool": {"cornerman": "created"}, "limits": {}}
+    say_deployed(Out(False), done)
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["prefect: http://p/api", "work pool:", "  cornerman: created", "limits: none"]
