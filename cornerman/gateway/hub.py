@@ -76,6 +76,13 @@ class Feed:
         return [line for line in self._kept if line.event.seq > seq]
 
 
+def _unread_feed(head: RunHead) -> Feed:
+    """A feed whose newest events the poller reads, once for all who come at the same time."""
+    feed = Feed(head)
+    feed.read_to = max(0, head.last_seq - _KEPT_EVENTS)
+    return feed
+
+
 class EventHub:
     """All feeds of a gateway. Use `lines` and `lines_of_all`; `run_forever` moves them."""
 
@@ -187,7 +194,7 @@ class EventHub:
                 raise NotFoundError(
                     f"There is no run {run_id!r}.", field="run_id", hint="cornerman runs list"
                 )
-            feed = self._feeds.setdefault(run_id, Feed(heads[run_id]))
+            feed = self._feeds.setdefault(run_id, _unread_feed(heads[run_id]))
         feed.watchers += 1
         self._wanted.set()
         try:
@@ -249,10 +256,8 @@ class EventHub:
         since = datetime.now(UTC) - _LINGER
         for run_id, head in (await self._db.read(read_live_heads, finished_since=since)).items():
             if run_id not in self._feeds:
-                feed = Feed(head)
                 # A run that nobody knew of is news from its first event on.
-                feed.read_to = max(0, head.last_seq - _KEPT_EVENTS)
-                self._feeds[run_id] = feed
+                self._feeds[run_id] = _unread_feed(head)
 
     def _drop_unwatched(self) -> None:
         for run_id, feed in list(self._feeds.items()):
