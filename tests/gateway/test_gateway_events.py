@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy
 
 from tests.gateway.serving import Served, end, new_run, say
 
@@ -73,6 +76,27 @@ def test_a_stream_goes_on_after_the_last_event_that_came(gateway: Served) -> Non
     ) as answer:
         seen = [m["id"] for m in messages(answer) if "id" in m]
     assert seen == [str(n) for n in range(151, 401)]
+
+
+def test_streams_that_open_together_share_one_reading(gateway: Served) -> None:
+    new_run(gateway.db, "r")
+    say(gateway.db, "r", *({"n": n} for n in range(5)))
+    readings: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "events.payload" in statement:
+            readings.append(statement)
+
+    sqlalchemy.event.listen(gateway.db.engine, "before_cursor_execute", note)
+
+    def first_five(_number: int) -> list[str]:
+        with gateway.http.stream("GET", "/api/runs/r/events", headers=STREAM) as answer:
+            return [message["id"] for message in itertools.islice(messages(answer), 5)]
+
+    with ThreadPoolExecutor(10) as pool:
+        seen = list(pool.map(first_five, range(10)))
+    assert seen == [["1", "2", "3", "4", "5"]] * 10
+    assert len(readings) < 5
 
 
 def test_the_stream_of_all_runs_brings_each_event_once_over_a_lost_connection(
