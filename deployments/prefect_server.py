@@ -6,18 +6,27 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import uvicorn
 
 from deployments.parent import end_with_parent
+from flows.embedded_server import asked_again_soon
 
 _GOODBYE_SECONDS = 2
+
+
+def make_app() -> Any:
+    """Prefect's API and pages; on SQLite, a busy one is asked again soon, not after a minute."""
+    from prefect.server.api.server import create_app
+
+    return asked_again_soon(create_app())
 
 
 def main() -> None:
     """Serve Prefect on loopback until told to stop."""
     config = uvicorn.Config(
-        "prefect.server.api.server:create_app",
+        "deployments.prefect_server:make_app",
         factory=True,
         host="127.0.0.1",
         port=int(sys.argv[1]),

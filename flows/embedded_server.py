@@ -33,7 +33,19 @@ def make_app() -> Any:
     """Prefect's API, quick to grant what has no limit, and to be asked again when it is busy."""
     from prefect.server.api.server import create_app
 
-    app: Any = create_app()
+    app: Any = asked_again_soon(create_app())
+
+    async def quick(scope: Any, receive: Any, send: _Send) -> None:
+        if scope["type"] == "http" and scope["path"].endswith(_TAG_LIMITS_PATH):
+            await _grant(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return quick
+
+
+def asked_again_soon(app: Any) -> Any:
+    """An ASGI app whose answers 503 ask the client to come back in a tenth of a second."""
 
     async def patient(scope: Any, receive: Any, send: _Send) -> None:
         async def hurried(message: dict[str, Any]) -> None:
@@ -41,10 +53,7 @@ def make_app() -> Any:
                 message = message | {"headers": [*message["headers"], _RETRY_AFTER]}
             await send(message)
 
-        if scope["type"] == "http" and scope["path"].endswith(_TAG_LIMITS_PATH):
-            await _grant(scope, receive, send)
-        else:
-            await app(scope, receive, hurried)
+        await app(scope, receive, hurried)
 
     return patient
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from tests.bench.scale_costs import Cost
 
 MOST_BATTLES = 10
 SHORTEST_PERIOD_SECONDS = 60.0
-# The mean of the largest of n standard normal draws (Blom, 1958): 0.5 n - 0.375 over n + 0.25.
-_BLOM = 0.375
 
 
 @dataclass(frozen=True)
@@ -128,12 +127,28 @@ def makespan(setup: Setup, battle_s: float) -> float:
     return last
 
 
-def longest_of(setup: Setup) -> float:
-    """By how many standard deviations the last wave's slowest battle exceeds the mean."""
-    from scipy.stats import norm
+def battle_times(mean_s: float, deviation_s: float) -> Any:
+    """The distribution of a battle's time: the log-normal one with this mean and deviation."""
+    from scipy.stats import lognorm
 
-    wave = min(setup.batch, setup.at_once)
-    return float(norm.ppf((wave - _BLOM) / (wave + 1 - 2 * _BLOM))) if wave > 1 else 0.0
+    variance = math.log1p((deviation_s / mean_s) ** 2)
+    return lognorm(s=math.sqrt(variance), scale=mean_s * math.exp(-variance / 2))
+
+
+def longest_mean(times: Any, battles: int) -> float:
+    """Mean time of the slowest of so many battles: the integral of its quantiles."""
+    from scipy.integrate import quad
+
+    return float(quad(lambda share: times.ppf(share ** (1 / battles)), 0, 1)[0])
+
+
+def slots_taken(times: Any, battles: int, before_s: float, period_s: float) -> float:
+    """Slots of the schedule that a batch takes on average: one, and each that it overruns."""
+    taken, number = 1.0, 1
+    while (left := number * period_s - before_s) < times.ppf(1 - 1e-9):
+        taken += 1 - float(times.cdf(left)) ** battles
+        number += 1
+    return taken
 
 
 def predict(setup: Setup, cost: Cost, provider: Provider) -> Outcome:
@@ -142,9 +157,10 @@ def predict(setup: Setup, cost: Cost, provider: Provider) -> Outcome:
     customers = min(setup.batch, setup.at_once)
     battle_s = unit.calls * round_seconds(service, provider.call_seconds, customers)
     deviation = provider.call_seconds * math.sqrt(math.expm1(provider.spread**2) * unit.calls)
-    batch_s = cost.run_s + makespan(setup, battle_s) + longest_of(setup) * deviation
-    slots = math.ceil(batch_s / setup.period_s)
-    per_hour = setup.asked_per_hour / slots
+    times = battle_times(battle_s, deviation)
+    before = cost.run_s + makespan(setup, battle_s) - battle_s
+    batch_s = before + longest_mean(times, customers)
+    per_hour = setup.asked_per_hour / slots_taken(times, customers, before, setup.period_s)
     wanted = provider_share(per_hour, cost, provider)
     if wanted > 1:
         # Every installation has a batch that waits for the account; Little's law gives the time.

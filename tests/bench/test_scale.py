@@ -44,7 +44,7 @@ def test_both_say_what_an_account_s_limit_lets_through() -> None:
 def test_both_say_that_a_slow_batch_takes_two_slots() -> None:
     setup, provider = setup_for(600), Provider(call_seconds=5)
     said, seen = predict(setup, COST, provider), simulate(setup, COST, provider)
-    assert said.battles_per_hour == pytest.approx(300)
+    assert said.battles_per_hour == pytest.approx(300, rel=0.001)
     assert seen.battles_per_hour == pytest.approx(300, rel=0.02)
 
 
