@@ -43,11 +43,12 @@ async def create_batch_run(
 def _create_batch(
     session: Any, request: BattleBatchRequest, launched: frozenset[str], *, simulated: bool
 ) -> tuple[Run, bool]:
+    # Before the key is looked up: while the switch is on, cron answers nothing else.
+    _refuse_kill_switch(session)
     if request.batch_key is not None:
         there = runs.read_run_by_key(session, "battle", request.batch_key)
         if there is not None:
             return there, False
-    _refuse_kill_switch(session)
     _refuse_overlap(session, launched)
     workflows.create_workflow(session, request.workflow_id)
     _require_personas(session, request.workflow_id)

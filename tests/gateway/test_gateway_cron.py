@@ -100,6 +100,15 @@ def test_an_active_kill_switch_stops_cron(gateway: Served, path: str) -> None:
     assert off["active"] is False and gateway.http.get("/api/kill-switch").json() == off
 
 
+def test_an_active_kill_switch_answers_a_known_key_too(gateway: Served) -> None:
+    _with_key(gateway.db, "batch-1", "tonight")
+    end(gateway.db, "batch-1", result=_batch("batch-1"))
+    gateway.http.put("/api/kill-switch", json={"active": True, "reason": "too dear"})
+    key = {"Idempotency-Key": "tonight"}
+    answers = [gateway.cron.request(m, "/api/cron/train", headers=key) for m in ("GET", "POST")]
+    assert [answer.status_code for answer in answers] == [503, 503]
+
+
 def test_no_active_personas_are_said_so_with_what_mends_it(gateway: Served) -> None:
     with gateway.db.writing() as session:
         workflows.create_workflow(session, "negotiation")
