@@ -8,7 +8,7 @@ from cornerman.domain.errors import ConflictError
 from storage import battles, ledger, runs
 from tasks.battle import end_battle
 
-_DIED = "The process that held it died; start the batch again under its id to go on."
+_DIED = "The process that held it died; go on with: cornerman battle --resume {}"
 
 
 def refuse_overlap(session: Any, mine: str | None) -> None:
@@ -32,9 +32,10 @@ def refuse_overlap(session: Any, mine: str | None) -> None:
 def end_dead_batch(session: Any, batch_id: str) -> None:
     """Book what was in flight, close the battles and end the run; it can still be continued."""
     ledger.settle_run_calls(session, batch_id)
+    died = _DIED.format(batch_id)
     for battle in battles.read_battles(session, batch_id=batch_id):
         if battle.status in ("pending", "running"):
-            closed = battle.model_copy(update={"status": "cancelled", "error": _DIED})
+            closed = battle.model_copy(update={"status": "cancelled", "error": died})
             end_battle(session, batch_id, closed)
-    error = {"type": "ProcessDied", "message": _DIED, "hint": ""}
+    error = {"type": "ProcessDied", "message": died, "hint": ""}
     runs.finish_run(session, batch_id, status="failed", stopped_by="error", error=error)

@@ -13,7 +13,7 @@ from cornerman.cli.battle_words import say_batch
 from cornerman.cli.failures import FAILED, STOPPED, CommandError
 from cornerman.cli.options import JsonOption
 from cornerman.cli.output import Out
-from cornerman.cli.store import database
+from cornerman.cli.store import database, find_run
 from cornerman.cli.workflow_file import workflow_id_of
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
 
@@ -51,12 +51,22 @@ def battle(
         bool,
         typer.Option("--confirm/--no-confirm", help="Re-run breakthroughs, budget allowing."),
     ] = True,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="BATCH_ID",
+            help="Go on with a batch whose process died; it keeps what it was asked.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> int:
     """Let the agent meet personas, have a referee score each battle, and rate both sides."""
     from cornerman.settings import get_settings
 
     out = Out(json)
+    if resume is not None:
+        return _finish(out, asyncio.run(run_batch(continued_batch(resume), out)))
     size = get_settings().batch_size_checked(batch_size)
     given: dict[str, Any] = {
         "policy": policy,
@@ -91,6 +101,29 @@ def new_batch(**given: Any) -> BattleParameters:
         raise BadInputError(
             f"{path}: {first['msg']}, got {first['input']!r}", field=path
         ) from error
+
+
+def continued_batch(batch_id: str) -> BattleParameters:
+    """The parameters of a batch that was begun.
+
+    Args:
+        batch_id: The batch's id, or how only it begins.
+
+    Raises:
+        NotFoundError: There is no such run.
+        BadInputError: It is no batch.
+    """
+    from cornerman.domain.battle_request import BattleParameters
+
+    with database() as db:
+        run = find_run(db, batch_id)
+    if run.kind != "battle":
+        raise BadInputError(
+            f"--resume: {run.id} is a {run.kind} run, not a battle batch.",
+            field="resume",
+            hint=f"Type: cornerman train --resume {run.id}" if run.kind == "train" else "",
+        )
+    return BattleParameters.model_validate(run.request | {"run_id": run.id})
 
 
 def _import(file: Path, workflow: str, out: Out) -> tuple[str, list[str]]:

@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
+from cornerman.cli.battle import continued_batch
 from cornerman.cli.battle_words import say_batch
 from cornerman.cli.output import Out
 from cornerman.cli.store import database
 from cornerman.cli.workflow_file import workflow_id_of
+from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.domain.runs import RunKind
 from flows.battle_workflow import read_battle_workflow
+from storage.runs import create_run
+from storage.workflows import create_workflow
 from tests.cli.conftest import Printed
 from tests.support.battle_arena import lab_workflow
 
@@ -94,3 +99,30 @@ def test_a_batch_that_was_stopped_says_what_to_do(
     stopped_by: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert says in told(capsys, {}, stoppedBy=stopped_by)
+
+
+def _store(kind: RunKind, **request: Any) -> None:
+    with database() as db, db.writing() as session:
+        create_workflow(session, "negotiation")
+        create_run(
+            session,
+            run_id=f"{kind}-1",
+            kind=kind,
+            workflow_id="negotiation",
+            request=request,
+            random_state={},
+            simulated=True,
+        )
+
+
+def test_a_batch_is_continued_as_it_was_asked(command: Command) -> None:
+    asked = BattleParameters(workflow_id="negotiation", batch_size=2, seed=7, run_id="battle-1")
+    _store("battle", **asked.model_dump(mode="json"))
+    assert continued_batch("battle") == asked
+
+
+def test_a_training_is_not_continued_as_a_batch(command: Command) -> None:
+    _store("train")
+    refused = command("battle", "--resume", "train-1", "--json")
+    assert (refused.code, refused.json()["field"]) == (2, "resume")
+    assert refused.json()["hint"] == "Type: cornerman train --resume train-1"
