@@ -64,7 +64,7 @@ async def test_the_whole_call_ends_soon_after_the_time_limit(arena: Arena) -> No
 
 async def test_a_cancelled_call_is_charged(arena: Arena) -> None:
     arena.script.override = lambda request, n: Reply(hang=True)
-    result = await arena.batch(batch_size=1, time_limit_ms=2_000)
+    result = await arena.batch(batch_size=1, time_limit_ms=4_000)
     assert result["totalCost"] > 0
     assert result["battles"][0]["cost_usd"] == result["totalCost"]
     assert arena.calls(outcome="cancelled") == 1
@@ -81,8 +81,8 @@ async def test_a_scout_that_hangs_holds_nobody_up(arena: Arena) -> None:
 
     arena.script.override = hang_in_scout
     began = time.monotonic()
-    result = await arena.batch(batch_size=1, time_limit_ms=1_000)
-    assert time.monotonic() - began < 10
+    result = await arena.batch(batch_size=1, time_limit_ms=3_000)
+    assert time.monotonic() - began < 12
     assert any(asked)
     assert (result["battlesCompleted"], result["stoppedBy"]) == (1, None)
     arena.check_books()

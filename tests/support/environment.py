@@ -11,7 +11,7 @@ from collections.abc import Mapping
 # Everything else goes, so that a variable nobody thought of cannot change a result.
 KEPT = frozenset(
     {
-        *("PATH", "SHELL", "USER", "LOGNAME", "TERM", "COLUMNS", "NO_COLOR"),
+        *("PATH", "SHELL", "USER", "LOGNAME", "TERM", "NO_COLOR"),
         *("LANG", "LC_ALL", "LC_CTYPE", "TZ"),
         *("TMPDIR", "TMP", "TEMP"),
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
