@@ -40,12 +40,12 @@ async def test_max_seconds_starts_no_more_work(world: World) -> None:
     agent = world.agent(
         "import time\ndef agent(inputs, prompts, context): time.sleep(0.3); return 'no'"
     )
-    optimizer = {"max_seconds": 3, "max_concurrency": 1}
+    optimizer = {"max_seconds": 6, "max_concurrency": 1}
     began = time.monotonic()
     result = await world.train(request_of(60, graph_config=agent, optimizer=optimizer))
     assert result["stopped_by"] == "max_seconds"
-    assert 0 < result["cases"]["scored"] < 12
-    assert time.monotonic() - began < 12
+    assert 0 < result["cases"]["scored"] < 24
+    assert time.monotonic() - began < 15
 
 
 async def _soon(world: World, server: LLMStandin, requests: int = 2) -> None:
