@@ -11,16 +11,16 @@ from typing import Any
 import uvicorn
 
 from deployments.parent import end_with_parent
-from flows.embedded_server import asked_again_soon
+from flows.patient import patient
 
 _GOODBYE_SECONDS = 2
 
 
 def make_app() -> Any:
-    """Prefect's API and pages; on SQLite, a busy one is asked again soon, not after a minute."""
+    """Prefect's API and pages, patient with a database on SQLite."""
     from prefect.server.api.server import create_app
 
-    return asked_again_soon(create_app())
+    return patient(create_app())
 
 
 def main() -> None:

@@ -130,11 +130,8 @@ class Machine:
         return f"sqlite+aiosqlite:///{database}"
 
     def _worker_environment(self) -> dict[str, str]:
-        given = {"NEXT_PUBLIC_APP_URL": self.addresses.gateway}
-        if self._own_server:
-            # On SQLite it may be busy for seconds, and asks to be asked again each tenth of one.
-            given["PREFECT_CLIENT_MAX_RETRIES"] = "50"
-        return given | self._environment | {"PREFECT_API_URL": self._api_url}
+        address = {"NEXT_PUBLIC_APP_URL": self.addresses.gateway}
+        return address | self._environment | {"PREFECT_API_URL": self._api_url}
 
     def _keep_python(
         self, name: str, module: str, arguments: list[str], environment: dict[str, str]

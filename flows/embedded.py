@@ -54,9 +54,7 @@ _SERVER_ENV = {
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
 }
-# Its SQLite answers 503 when two requests meet; each asks again within a tenth of a second (see
-# `flows.embedded_server`), and may do so for a while before it counts as a failure.
-_CLIENT_SETTINGS: dict[Any, Any] = {"logging.to_api.enabled": False, "client.max_retries": 50}
+_CLIENT_SETTINGS: dict[Any, Any] = {"logging.to_api.enabled": False}
 _CLIENT_LOGGERS = ("prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 

@@ -11,51 +11,33 @@ import select
 import shutil
 import sys
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 import uvicorn
 from starlette.responses import JSONResponse
 
+from flows.patient import patient
+
 _LOOK_SECONDS = 0.5
-# On SQLite, two requests that meet make the server answer 503, and its client would then sleep
-# for two seconds and more. A moment later the database is free.
-_RETRY_AFTER = (b"retry-after", b"0.1")
 # Prefect's client asks for a task's place under the limits of its tags, one task after another.
 # Nobody can set a limit on this server, so the answer needs no database.
 _TAG_LIMITS_PATH = "/v2/concurrency_limits/increment-with-lease"
 
-_Send = Callable[[dict[str, Any]], Awaitable[None]]
-
 
 def make_app() -> Any:
-    """Prefect's API, quick to grant what has no limit, and to be asked again when it is busy."""
+    """Prefect's API, quick to grant what has no limit, and patient with its database."""
     from prefect.server.api.server import create_app
 
-    app: Any = asked_again_soon(create_app())
+    app: Any = patient(create_app())
 
-    async def quick(scope: Any, receive: Any, send: _Send) -> None:
+    async def quick(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].endswith(_TAG_LIMITS_PATH):
             await _grant(scope, receive, send)
         else:
             await app(scope, receive, send)
 
     return quick
-
-
-def asked_again_soon(app: Any) -> Any:
-    """An ASGI app whose answers 503 ask the client to come back in a tenth of a second."""
-
-    async def patient(scope: Any, receive: Any, send: _Send) -> None:
-        async def hurried(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 503:
-                message = message | {"headers": [*message["headers"], _RETRY_AFTER]}
-            await send(message)
-
-        await app(scope, receive, hurried)
-
-    return patient
 
 
 async def _grant(scope: Any, receive: Any, send: Any) -> None:

@@ -32,6 +32,7 @@ from tests.support.databases import (  # noqa: E402, F401
     sqlite_url,
 )
 from tests.support.network import only_loopback  # noqa: E402
+from tests.support.prefect_harness import prefect_harness  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 # Folders whose tests start processes and take longest, the longest last.
@@ -74,12 +75,10 @@ def away_from_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def prefect_harness() -> Iterator[None]:
+@pytest.fixture(scope="session", name="prefect_harness")
+def _prefect_harness() -> Iterator[None]:
     """A temporary Prefect server, one for the session: it takes seconds to start."""
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=90):
+    with prefect_harness():
         yield
 
 

@@ -1,0 +1,85 @@
+"""Prefect's server on SQLite, patient with its own database.
+
+Two requests that meet make SQLite refuse one of them. Prefect then answers 503, and its client
+sleeps for two seconds and more, although the database is free a moment later. So the server that
+Cornerman starts tries such a request again by itself before anybody hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+PATIENCE_SECONDS = 10.0
+_PAUSE_SECONDS = (0.01, 0.05)
+_BUSY = 503
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def patient(app: Any, seconds: float = PATIENCE_SECONDS) -> Any:
+    """An ASGI app that does again what `app` answers with 503.
+
+    What was refused has been rolled back, which is why Prefect's own client may ask again too.
+
+    Args:
+        seconds: After so long the client hears of it.
+    """
+
+    async def trying(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + seconds
+        asked = await _whole(receive)
+        while await _is_refused(app, dict(scope), _replayed(asked, receive), send):
+            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+            if loop.time() > give_up:
+                await app(scope, _replayed(asked, receive), send)
+                return
+
+    return trying
+
+
+async def _whole(receive: Receive) -> list[Message]:
+    """All messages of a request, to be read more than once."""
+    asked = [await receive()]
+    while asked[-1].get("more_body"):
+        asked.append(await receive())
+    return asked
+
+
+def _replayed(asked: list[Message], receive: Receive) -> Receive:
+    left = iter(asked)
+
+    async def replay() -> Message:
+        for message in left:
+            return message
+        return await receive()
+
+    return replay
+
+
+async def _is_refused(app: Any, scope: Message, receive: Receive, send: Send) -> bool:
+    """Whether the app answered that it is busy, which is not sent on; all else is."""
+    refused = False
+
+    async def unless_busy(message: Message) -> None:
+        nonlocal refused
+        if message["type"] == "http.response.start":
+            refused = message["status"] == _BUSY
+        if not refused:
+            await send(message)
+
+    try:
+        await app(scope, receive, unless_busy)
+    except Exception:
+        # Starlette answers, then raises what the answer is about.
+        if not refused:
+            raise
+    return refused
