@@ -27,6 +27,7 @@ from deployments.addresses import (
     only_one,
 )
 from deployments.supervise import Child, Supervisor
+from flows.patient import IN_BATCHES
 from storage.sidecar import prefect_database
 
 __all__ = ["Addresses", "AlreadyUpError", "Machine", "only_one", "serve"]
@@ -103,6 +104,7 @@ class Machine:
     def _prefect_environment(self) -> dict[str, str]:
         environment = (
             RETENTION
+            | IN_BATCHES
             | self._environment
             | {
                 "PREFECT_HOME": str(self._settings.home / "prefect"),

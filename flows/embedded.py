@@ -29,6 +29,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cornerman.domain.errors import CornermanError
 from cornerman.settings import get_settings
+from flows.patient import IN_BATCHES
 from flows.prefect_state import show_cancelled
 
 P = ParamSpec("P")
@@ -38,7 +39,7 @@ _START_SECONDS = 60.0
 _DRAIN_SECONDS = 5.0
 
 # A server for one process schedules nothing, phones nobody and serves no pages.
-_SERVER_ENV = {
+_SERVER_ENV = IN_BATCHES | {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from deployments.serve import RETENTION
+from flows.patient import IN_BATCHES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deployments"
@@ -94,9 +95,9 @@ def test_files_that_compose_mounts_and_builds_are_there() -> None:
     assert (FOLDER / build["context"] / build["dockerfile"]).is_file()
 
 
-def test_prefect_clears_old_runs_as_under_serve() -> None:
+def test_prefect_clears_old_runs_and_writes_in_batches_as_under_serve() -> None:
     given = compose()["services"]["prefect"]["environment"]
-    assert RETENTION.items() <= given.items()
+    assert (RETENTION | IN_BATCHES).items() <= given.items()
 
 
 def test_the_unit_starts_serve_and_gives_it_time_to_stop() -> None:

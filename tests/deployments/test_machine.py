@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
+from prefect.settings.models.server.services import (
+    ServerServicesDBVacuumSettings,
+    ServerServicesEventPersisterSettings,
+    ServerServicesTaskRunRecorderSettings,
+)
 
 from cornerman.settings import load_settings
 from deployments.serve import Machine
@@ -30,3 +34,13 @@ def test_prefect_clears_its_old_runs_and_events(monkeypatch: pytest.MonkeyPatch)
 def test_how_long_prefect_keeps_runs_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PERIOD, "P7D")
     assert prefect_environment()[PERIOD] == "P7D"
+
+
+def test_prefect_writes_events_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in prefect_environment().items():
+        if "RECORDER" in name or "PERSISTER" in name:
+            monkeypatch.setenv(name, value)
+    recorder = ServerServicesTaskRunRecorderSettings()
+    assert recorder.batch_size >= 50
+    assert recorder.flush_interval == 1
+    assert ServerServicesEventPersisterSettings().batch_size >= 100
