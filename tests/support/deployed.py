@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flows.patient import IN_BATCHES
 from storage.engine import Database
 from storage.migrate import upgrade
 from tests.support.command import run_cornerman
@@ -44,6 +45,7 @@ class Deployed:
         self.api = f"http://127.0.0.1:{self.port}/api"
         self.environment = {
             **os.environ,
+            **IN_BATCHES,
             "CORNERMAN_HOME": str(home),
             "PREFECT_HOME": str(home / "prefect"),
             "PREFECT_API_URL": self.api,
