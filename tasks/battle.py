@@ -9,6 +9,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from cornerman.clients.llm import ChatAnswer
 from cornerman.domain.battles import Battle, Speaker, Turn, batch_metrics
 from cornerman.domain.conversation import end_reason, make_turn, next_speaker
 from cornerman.domain.errors import BudgetExceededError, LLMError, StopError
@@ -90,18 +91,25 @@ async def _hold(context: BattleContext, job: BattleJob, battle: Battle) -> Battl
 
 async def _speak(context: BattleContext, job: BattleJob, stage: Stage, turns: list[Turn]) -> Turn:
     speaker: Speaker = next_speaker(turns, context.workflow.first_speaker)
-    answer = await context.llm.chat(context.scope(job.subject), stage.next_request(turns))
-    turn = make_turn(
-        len(turns),
-        speaker,
-        answer.text,
-        cost_usd=pico_to_usd(answer.cost_pico),
-        input_tokens=answer.input_tokens,
-        output_tokens=answer.output_tokens,
-        latency_ms=answer.latency_ms,
+
+    def said(answer: ChatAnswer) -> Turn:
+        return make_turn(
+            len(turns),
+            speaker,
+            answer.text,
+            cost_usd=pico_to_usd(answer.cost_pico),
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            latency_ms=answer.latency_ms,
+        )
+
+    answer = await context.llm.chat(
+        context.scope(job.subject),
+        stage.next_request(turns),
+        # What was paid for is held: no turn is bought twice after a kill.
+        keep=lambda session, answer: _store_turn(session, context.batch_id, job, said(answer)),
     )
-    await context.db.write(_store_turn, context.batch_id, job, turn)
-    return turn
+    return said(answer)
 
 
 def _event(name: str, batch_id: str, battle: Battle, **facts: Any) -> NewEvent:

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
-from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope
+from cornerman.domain.errors import StorageError
+from cornerman.domain.ledger import Also, CallEstimate, CallOutcome, CallScope
 from storage import ledger, response_cache
 from storage.engine import Database
 
@@ -62,13 +64,20 @@ class DatabaseMeter:
         self._open[call_id] = scope
         return call_id
 
-    async def settle(self, call_id: str, outcome: CallOutcome) -> None:
+    async def settle(self, call_id: str, outcome: CallOutcome, also: Also | None = None) -> None:
         scope = self._open.pop(call_id, None)
         if scope is not None:
             tally = self._tallies[scope.run_id, scope.subject]
             tally.cost_pico += outcome.cost_pico
             tally.calls += 1
-        await self._db.write(ledger.settle_call, call_id, outcome)
+        try:
+            await self._db.write(_settle, call_id, outcome, also)
+        except StorageError:
+            raise
+        except Exception:
+            # Whatever could not be stored beside it, the money is spent.
+            await self._db.write(ledger.settle_call, call_id, outcome)
+            raise
 
     async def cached(self, scope: CallScope, call: CallEstimate, cache_key: str) -> str | None:
         answer = await self._db.read(response_cache.read_cached_answer, cache_key)
@@ -83,3 +92,9 @@ class DatabaseMeter:
     def take_tally(self, run_id: str, subject: str) -> Tally:
         """What the subject's calls cost since the last asking; forgets it."""
         return self._tallies.pop((run_id, subject), Tally())
+
+
+def _settle(session: Any, call_id: str, outcome: CallOutcome, also: Also | None) -> None:
+    ledger.settle_call(session, call_id, outcome)
+    if also is not None:
+        also(session)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from cornerman.clients.llm import ChatRequest
+from cornerman.clients.llm import ChatAnswer, ChatRequest
 from cornerman.domain.seeds import derived_seed
 from storage import steps
 from tasks.training_context import TrainingContext, texts_of
@@ -41,6 +42,11 @@ async def ask_optimizer(
         seed=derived_seed(context.spec.optimizer.seed, "rewrite", key),
         timeout_seconds=REWRITE_TIMEOUT_SECONDS,
     )
-    answer = await context.llm.chat(context.scope(f"rewrite:{key}"), request)
+
+    def keep(session: Any, answer: ChatAnswer) -> None:
+        steps.create_step(session, context.run_id, key, {"text": answer.text})
+
+    answer = await context.llm.chat(context.scope(f"rewrite:{key}"), request, keep=keep)
+    # Again, for an answer from the cache; the first one stored stands.
     stored = await context.db.write(steps.create_step, context.run_id, key, {"text": answer.text})
     return str(stored["text"])

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from cornerman.domain.errors import StopError
-from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope, Meter
+from cornerman.domain.ledger import Also, CallEstimate, CallOutcome, CallScope, Meter
 
 T = TypeVar("T")
 
@@ -32,9 +32,9 @@ class Booking:
             self._spawn(self._give_back(task))
             raise
 
-    async def settle(self, call_id: str, outcome: CallOutcome) -> None:
+    async def settle(self, call_id: str, outcome: CallOutcome, also: Also | None = None) -> None:
         """As `Meter.settle`; when cancelled meanwhile, it is booked all the same."""
-        await asyncio.shield(self._spawn(self._meter.settle(call_id, outcome)))
+        await asyncio.shield(self._spawn(self._meter.settle(call_id, outcome, also)))
 
     async def aclose(self) -> None:
         """Wait for the bookings under way. Those that still wait for money are given up."""

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
@@ -39,6 +40,10 @@ _HINTS = {
 }
 
 
+# Stores an answer, given the session of the transaction that settles its call.
+Keep = Callable[[Any, ChatAnswer], None]
+
+
 @dataclass(frozen=True)
 class _Call:
     """One chat call, ready to be attempted."""
@@ -50,6 +55,7 @@ class _Call:
     worst_pico: int
     headers: dict[str, str]
     deadline: float
+    keep: Keep | None
 
 
 class LLM:
@@ -97,13 +103,20 @@ class LLM:
         await self._booking.aclose()
         await self._client.close()
 
-    async def chat(self, scope: CallScope, request: ChatRequest) -> ChatAnswer:
+    async def chat(
+        self, scope: CallScope, request: ChatRequest, *, keep: Keep | None = None
+    ) -> ChatAnswer:
         """Make a call, with retries, each attempt reserved before it and settled after.
 
         Failed attempts are booked at 0 where the endpoint answered with an error status or was
         not reached, at their usage where they had one, and at their worst case otherwise: what
         timed out, was cut off or cancelled may have been done and charged all the same. An
         answer without usage is booked at its worst case too.
+
+        Args:
+            keep: Stores the answer in the transaction that settles its call: a process that is
+                killed has paid for it and holds it, or neither. Answers from the cache are its
+                caller's to store.
 
         Raises:
             UnpricedModelError: Before anything is sent.
@@ -112,7 +125,7 @@ class LLM:
             KillSwitchActiveError: No call may be started.
             LLMError: No usable answer after all attempts, or one that no retry mends.
         """
-        call = self._prepare(scope, request)
+        call = self._prepare(scope, request, keep)
         key = self._cache_key(call.body) if self._cache else None
         if key is not None and (hit := await self._from_cache(call, key)):
             return hit
@@ -121,7 +134,7 @@ class LLM:
             await self._meter.store_cached(key, json.dumps(asdict(answer)))
         return answer
 
-    def _prepare(self, scope: CallScope, request: ChatRequest) -> _Call:
+    def _prepare(self, scope: CallScope, request: ChatRequest, keep: Keep | None) -> _Call:
         rates = self._endpoint.prices.require(request.model)
         body = build_body(request)
         simulated = self._endpoint.simulated
@@ -136,22 +149,26 @@ class LLM:
             worst_pico=rates.worst_cost_pico(*worst_tokens(body)),
             headers=headers,
             deadline=self._clock.now() + (math.inf if seconds is None else seconds),
+            keep=keep,
         )
 
     async def _attempts(self, call: _Call) -> ChatAnswer:
         spent = 0
         for attempt in itertools.count(1):
-            result, outcome = await self._attempt(call, attempt)
-            spent += outcome.cost_pico
-            if isinstance(result, Completion):
-                return self._answer(call, result, outcome, attempt, spent)
+            result, cost_pico = await self._attempt(call, attempt, spent)
+            if isinstance(result, ChatAnswer):
+                return result
+            spent += cost_pico
             wait = self._wait(call, result, attempt)
             if wait is None:
                 raise self._error(call, result, attempt)
             await self._clock.sleep(wait)
         raise AssertionError("unreachable: the count does not end")
 
-    async def _attempt(self, call: _Call, attempt: int) -> tuple[Completion | Failure, CallOutcome]:
+    async def _attempt(
+        self, call: _Call, attempt: int, spent: int
+    ) -> tuple[ChatAnswer | Failure, int]:
+        """One attempt's result and what it cost; `spent` is what those before it did."""
         request = call.request
         worst = math.ceil(call.worst_pico * self._overrun.get(request.model, 1.0))
         estimate = CallEstimate(request.role, request.model, attempt, worst)
@@ -172,8 +189,18 @@ class LLM:
             raise
         latency = (self._clock.now() - started) * 1000
         outcome = self._outcome(call, result, worst, latency)
-        await self._booking.settle(call_id, outcome)
-        return result, outcome
+        if isinstance(result, Failure):
+            await self._booking.settle(call_id, outcome)
+            return result, outcome.cost_pico
+        answer = self._answer(call, result, outcome, attempt, spent + outcome.cost_pico)
+        keep = call.keep
+
+        def also(session: Any) -> None:
+            if keep is not None:
+                keep(session, answer)
+
+        await self._booking.settle(call_id, outcome, also)
+        return answer, outcome.cost_pico
 
     async def _send(self, call: _Call, now: float) -> Completion | Failure:
         remaining = call.deadline - now

@@ -6,8 +6,9 @@ cost after. Spent plus reserved never passes a budget, in any process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Role = Literal["agent", "persona", "referee", "optimizer", "judge", "scout", "generator"]
 Outcome = Literal[
@@ -73,6 +74,10 @@ class CallOutcome:
     error: str | None = None
 
 
+# Takes the session of the transaction.
+Also = Callable[[Any], None]
+
+
 class Meter(Protocol):
     """Books calls. `tasks` implements it on the database; tests script it."""
 
@@ -87,8 +92,13 @@ class Meter(Protocol):
         """
         ...
 
-    async def settle(self, call_id: str, outcome: CallOutcome) -> None:
-        """Book what a reserved call cost and release the rest. Idempotent."""
+    async def settle(self, call_id: str, outcome: CallOutcome, also: Also | None = None) -> None:
+        """Book what a reserved call cost and release the rest. Idempotent.
+
+        Args:
+            also: Stores what was paid for, in the same transaction, so that a process that dies
+                has either both or neither. Should it fail, the call is booked all the same.
+        """
         ...
 
     async def cached(self, scope: CallScope, call: CallEstimate, cache_key: str) -> str | None:

@@ -4,12 +4,13 @@ import asyncio
 import json
 import time
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cornerman.clients.llm import Clock
+from cornerman.clients.llm import ChatAnswer, Clock
 from cornerman.clients.prices import PriceBook
 from cornerman.domain.errors import (
     BadInputError,
@@ -141,6 +142,21 @@ async def test_goes_on_after_failures_and_sums_their_cost():
     assert (answer.text, answer.attempts) == ("at last", 3)
     assert meter.outcomes == ["server_error", "connection", "ok"]
     assert answer.cost_pico == meter.cost_pico
+
+
+async def test_an_answer_is_kept_where_its_call_is_settled():
+    kept = list[tuple[bool, ChatAnswer]]()
+    meter = MemoryMeter()
+
+    def keep(session: Any, answer: ChatAnswer) -> None:
+        kept.append((session is meter, answer))
+
+    def script(request: object, n: int) -> Reply:
+        return [Reply(drop=True), Reply("at last")][n]
+
+    async with LLMStandin(script) as server, open_llm(server, meter) as llm:
+        answer = await llm.chat(SCOPE, ask(), keep=keep)
+    assert kept == [(True, answer)]
 
 
 async def test_books_errors_at_nothing_and_lost_calls_at_their_worst_case():

@@ -36,6 +36,9 @@ async def kill_in_the_middle(arena: Arena, **fields: object) -> None:
 async def test_a_killed_batch_goes_on_and_pays_nothing_twice(arena: Arena) -> None:
     await kill_in_the_middle(arena, batch_key="monday")
     kept = {battle.id: battle for battle in arena.battles("b1")}
+    # What was paid for is held, at whatever line it was killed.
+    paid = arena.calls(outcome="ok", role="agent") + arena.calls(outcome="ok", role="persona")
+    assert paid == sum(len(battle.turns) for battle in kept.values())
     before, answered = arena.server.total, arena.calls(outcome="ok")
     let_time_pass(arena, seconds=25)
     result = await arena.batch(batch_key="monday", batch_size=4)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
-from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope
+from cornerman.domain.ledger import Also, CallEstimate, CallOutcome, CallScope
 from cornerman.domain.money import pico_to_usd
 
 
@@ -53,7 +53,7 @@ class MemoryMeter:
                 self.reserved[budget] += call.worst_cost_pico
             return self._add(scope, call).id
 
-    async def settle(self, call_id: str, outcome: CallOutcome) -> None:
+    async def settle(self, call_id: str, outcome: CallOutcome, also: Also | None = None) -> None:
         async with self._settled:
             row = self.rows[call_id]
             if row.outcome is not None:
@@ -62,6 +62,8 @@ class MemoryMeter:
             for budget in row.scope.budgets:
                 self.reserved[budget] -= row.call.worst_cost_pico
                 self.spent[budget] += outcome.cost_pico
+            if also is not None:
+                also(self)
             self._settled.notify_all()
 
     async def cached(self, scope: CallScope, call: CallEstimate, cache_key: str) -> str | None:

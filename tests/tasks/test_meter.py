@@ -99,6 +99,34 @@ async def test_settling_twice_is_tallied_and_booked_once(meter: DatabaseMeter, d
     assert await db.read(ledger.read_run_cost_pico, "r") == 7
 
 
+async def test_what_was_paid_for_is_stored_in_the_transaction_that_settles(
+    meter: DatabaseMeter, db: Database
+):
+    call_id = await meter.reserve(scope(DAY), estimate(10))
+    seen = list[int]()
+
+    def also(session: Any) -> None:
+        seen.append(ledger.read_run_cost_pico(session, "r"))
+        kill_switch.create_kill_switch_state(session, active=True, reason="paid", by="me")
+
+    await meter.settle(call_id, cost(7), also)
+    assert seen == [7]
+    assert (await db.read(kill_switch.read_kill_switch)).reason == "paid"
+
+
+async def test_a_call_is_booked_although_what_it_brought_cannot_be_stored(
+    meter: DatabaseMeter, db: Database
+):
+    call_id = await meter.reserve(scope(DAY), estimate(10))
+
+    def also(_session: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await meter.settle(call_id, cost(7), also)
+    assert await db.read(ledger.read_run_cost_pico, "r") == 7
+
+
 async def test_a_stored_answer_is_served_and_booked_at_nothing(meter: DatabaseMeter, db: Database):
     assert await meter.cached(scope(), estimate(10), "k") is None
     await meter.store_cached("k", "answer")
