@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Sequence
 
 from cornerman.domain.errors import LLMError, StopError
@@ -20,31 +18,10 @@ class BatchTimeUpError(StopError):
     exit_code = 0
 
 
-class Starts:
-    """Lets battles start one after the other, at least `DELAY_BETWEEN_BATTLES_MS` apart."""
-
-    def __init__(self, context: BattleContext) -> None:
-        self.slots = asyncio.Semaphore(context.settings.max_concurrent_battles)
-        self._gate = asyncio.Lock()
-        self._delay = context.settings.delay_between_battles_ms / 1000
-        self._next = 0.0
-
-    async def wait(self, stopped: asyncio.Event) -> None:
-        """Return when the next battle may start, or when none may any more."""
-        async with self._gate:
-            pause = self._next - time.monotonic()
-            if pause > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopped.wait(), pause)
-            self._next = time.monotonic() + self._delay
-
-
-async def hold_battles(
-    context: BattleContext, jobs: Sequence[BattleJob], starts: Starts | None = None
-) -> StopError | None:
+async def hold_battles(context: BattleContext, jobs: Sequence[BattleJob]) -> StopError | None:
     """Hold battles side by side; return what stopped them early, if anything."""
-    starts = starts or Starts(context)
-    held = [asyncio.ensure_future(_one(context, job, starts)) for job in jobs]
+    slots = asyncio.Semaphore(context.settings.max_concurrent_battles)
+    held = [asyncio.ensure_future(_one(context, job, slots)) for job in jobs]
     try:
         if held:
             _, late = await asyncio.wait(held, timeout=max(0.0, context.remaining_seconds))
@@ -62,9 +39,8 @@ async def hold_battles(
     return context.stopping
 
 
-async def _one(context: BattleContext, job: BattleJob, starts: Starts) -> None:
-    async with starts.slots:
-        await starts.wait(context.stopped)
+async def _one(context: BattleContext, job: BattleJob, slots: asyncio.Semaphore) -> None:
+    async with slots:
         context.check()
         name = f"{job.persona.name} ({job.scenario.id})"
         await begun(lambda: run_battle.with_options(task_run_name=name)(context, job))

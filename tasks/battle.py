@@ -40,6 +40,8 @@ async def run_battle(context: BattleContext, job: BattleJob) -> Battle:
     assert stored is not None, "battles are stored before they are held"
     if stored.status in _ENDED:
         return stored
+    await context.wait_to_start()
+    context.check()
     battle = stored.model_copy(
         update={
             "status": "running",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from cornerman.clients.llm import LLM
@@ -81,6 +82,21 @@ class BattleContext:
         self.started = started
         self.stopping: StopError | None = None
         self.stopped = asyncio.Event()
+        self._starting = asyncio.Lock()
+        self._next_start = 0.0
+
+    async def wait_to_start(self) -> None:
+        """Return when the next battle may start, or when none may any more.
+
+        Here and not where tasks are made: how long Prefect takes to begin one differs.
+        """
+        async with self._starting:
+            pause = self._next_start - time.monotonic()
+            if pause > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopped.wait(), pause)
+            delay = self.settings.delay_between_battles_ms / 1000
+            self._next_start = time.monotonic() + delay
 
     @property
     def batch_budget_usd(self) -> float:
