@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from deployments.parent import end_with_parent
-from flows.patient import patient
+from flows.patient import patient, shorten_lock_waits
 
 _GOODBYE_SECONDS = 2
 
@@ -24,7 +24,10 @@ def make_app() -> Any:
     address = get_current_settings().server.database.connection_url
     # PostgreSQL refuses nobody for being busy: what fails there would fail again.
     is_on_sqlite = address is None or address.get_secret_value().startswith("sqlite")
-    return patient(create_app()) if is_on_sqlite else create_app()
+    if not is_on_sqlite:
+        return create_app()
+    shorten_lock_waits()
+    return patient(create_app())
 
 
 def main() -> None:

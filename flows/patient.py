@@ -20,6 +20,9 @@ IN_BATCHES = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
 }
 
+# None of Prefect's transactions takes more than milliseconds. Where two wait for each other, its
+# own minute would hold up every run; after this one of them is undone and done again.
+LONGEST_LOCK_MS = 5_000
 PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = (0.01, 0.05)
 _BUSY = 503
@@ -27,6 +30,24 @@ _BUSY = 503
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+def shorten_lock_waits() -> None:
+    """Have the connections of Prefect's server in this process give up waiting for a lock soon."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    plain = AioSqliteConfiguration.setup_sqlite
+    if hasattr(plain, "is_short"):
+        return
+
+    def setup_sqlite(self: Any, connection: Any, record: Any) -> None:
+        plain(self, connection, record)
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {LONGEST_LOCK_MS}")
+        cursor.close()
+
+    setup_sqlite.is_short = True  # type: ignore[attr-defined]
+    AioSqliteConfiguration.setup_sqlite = setup_sqlite
 
 
 def patient(app: Any, seconds: float = PATIENCE_SECONDS) -> Any:

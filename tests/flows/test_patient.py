@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.server.database.configurations import AioSqliteConfiguration
+from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from flows.patient import patient
+from flows.patient import LONGEST_LOCK_MS, patient, shorten_lock_waits
 
 
 class _Busy:
@@ -68,3 +71,19 @@ def test_a_broken_app_is_not_asked_again() -> None:
     with pytest.raises(ZeroDivisionError):
         TestClient(patient(broken)).get("/run")
     assert asked == ["/run"]
+
+
+async def test_a_lock_is_waited_for_a_few_seconds_not_a_minute(tmp_path: Path) -> None:
+    address = f"sqlite+aiosqlite:///{tmp_path}/prefect.db"
+    plain = AioSqliteConfiguration.setup_sqlite
+    try:
+        for _ in range(2):
+            shorten_lock_waits()
+        assert getattr(AioSqliteConfiguration.setup_sqlite, "is_short", False)
+        engine = await AioSqliteConfiguration(address).engine()
+        async with engine.connect() as connection:
+            waits = (await connection.execute(text("PRAGMA busy_timeout"))).scalar_one()
+            journal = (await connection.execute(text("PRAGMA journal_mode"))).scalar_one()
+    finally:
+        AioSqliteConfiguration.setup_sqlite = plain
+    assert (waits, journal) == (LONGEST_LOCK_MS, "wal")
