@@ -40,9 +40,9 @@ def shorten_lock_waits() -> None:
     if hasattr(plain, "is_short"):
         return
 
-    def setup_sqlite(self: Any, connection: Any, record: Any) -> None:
-        plain(self, connection, record)
-        cursor = connection.cursor()
+    def setup_sqlite(self: Any, conn: Any, record: Any) -> None:
+        plain(self, conn, record)
+        cursor = conn.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {LONGEST_LOCK_MS}")
         cursor.close()
 
