@@ -41,9 +41,9 @@ KINDS = ("sqlite", "postgresql")
 
 def compare_cases(many: int) -> bool:
     """Print what few and many cases cost; whether memory stayed flat and the price the same."""
-    few = [run_apart(FEW, SECONDS) for _ in range(FEW_RUNS)]
+    few = [run_apart(FEW, SECONDS, rests=True) for _ in range(FEW_RUNS)]
     base = {key: statistics.median(run[key] for run in few) for key in few[0]}
-    found = run_apart(many, SECONDS)
+    found = run_apart(many, SECONDS, rests=True)
     print(" cases     wall   a case      CPU   a case   server   a case  growth   peak  server's")
     for count, run in ((FEW, base), (many, found)):
         times = "".join(

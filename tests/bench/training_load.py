@@ -61,11 +61,16 @@ def training_request(cases: int, *, workflow_id: str = "bench") -> dict[str, Any
 
 
 class Usage:
-    """Processor time and memory of this process and of those that it started, over a while."""
+    """Processor time and memory of this process and of those that it started, over a while.
 
-    def __init__(self) -> None:
+    Args:
+        rests: Stay until the others have done what they were given, and count that too.
+    """
+
+    def __init__(self, *, rests: bool = False) -> None:
         import psutil
 
+        self._rests = rests
         self._process = psutil.Process()
         self._stop = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -80,8 +85,10 @@ class Usage:
     def _children_cpu(self) -> float:
         return sum(sum(child.cpu_times()[:2]) for child in self._children())
 
-    def _children_cpu_at_rest(self) -> float:
+    def _children_cpu_at_end(self) -> float:
         """Once they have done what they were given, less what they take when they do nothing."""
+        if not self._rests:
+            return self._children_cpu()
         time.sleep(_REST_SECONDS)
         taken = self._children_cpu()
         time.sleep(_IDLE_SECONDS)
@@ -104,7 +111,7 @@ class Usage:
         self._stop.set()
         self._sampler.join()
         return taken | {
-            "children_cpu_s": self._children_cpu_at_rest() - children,
+            "children_cpu_s": self._children_cpu_at_end() - children,
             "growth_mib": _growth(self.memory_mib),
             "peak_mib": max(self.memory_mib, default=0.0),
             "children_growth_mib": _growth(self.children_mib),
@@ -121,7 +128,7 @@ def _growth(samples: list[float]) -> float:
     return sum(samples[-tenth:]) / tenth - sum(warm) / tenth
 
 
-async def run_here(cases: int, seconds: float) -> dict[str, float]:
+async def run_here(cases: int, seconds: float, *, rests: bool = False) -> dict[str, float]:
     """One training in this process, measured around the lab's evaluation alone."""
     from cornerman.domain.train_parameters import TrainParameters
     from flows.lab import TrainingLab
@@ -131,7 +138,7 @@ async def run_here(cases: int, seconds: float) -> dict[str, float]:
     plain = TrainingLab.evaluate
 
     async def measured(self: Any, candidate: Any, wanted: Any) -> Any:
-        usage = Usage()
+        usage = Usage(rests=rests)
         try:
             return await plain(self, candidate, wanted)
         finally:
@@ -147,7 +154,7 @@ async def run_here(cases: int, seconds: float) -> dict[str, float]:
     return {"ideal_s": ideal, "of_ideal": ideal / taken["wall_s"]} | taken
 
 
-def run_apart(cases: int, seconds: float) -> dict[str, float]:
+def run_apart(cases: int, seconds: float, *, rests: bool = False) -> dict[str, float]:
     """The same in a process of its own, on the embedded Prefect server and a new SQLite."""
     with standin(seconds) as address, tempfile.TemporaryDirectory() as home:
         environment = os.environ | {
@@ -157,7 +164,10 @@ def run_apart(cases: int, seconds: float) -> dict[str, float]:
         }
         environment.pop("PREFECT_API_URL", None)
         done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.training_load", str(cases), str(seconds)],
+            [
+                *(sys.executable, "-m", "tests.bench.training_load"),
+                *(str(cases), str(seconds), *(["rests"] if rests else [])),
+            ],
             env=environment,
             cwd=ROOT,
             capture_output=True,
@@ -170,4 +180,5 @@ def run_apart(cases: int, seconds: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run_here(int(sys.argv[1]), float(sys.argv[2])))))
+    rests = sys.argv[3:] == ["rests"]
+    print(json.dumps(asyncio.run(run_here(int(sys.argv[1]), float(sys.argv[2]), rests=rests))))

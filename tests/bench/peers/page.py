@@ -42,7 +42,7 @@ memory: what happens to them is up to the caller.
 - **loop**: from the call of `Dataset.evaluate`, of a `dspy.Evaluate`, of inspect-ai's `eval`, and
   of the lab's `evaluate` in a training run of one epoch, to its return; libraries are imported
   and clients can be made before. CPU is that of the process and of those that it starts: the
-  embedded Prefect server's is Cornerman's.
+  embedded Prefect server's is Cornerman's, but not what it still writes in the second after.
 - **process**: from the start of Python to its end. Cornerman's starts and stops a Prefect server
   of its own, claims the run, splits the dataset, stores a checkpoint and writes the report.
 - **peak memory**: resident memory of the process and its children, shared pages counted twice.
