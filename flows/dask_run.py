@@ -17,11 +17,11 @@ from prefect.context import hydrated_context
 
 from cornerman.domain.errors import CornermanError, RunCancelledError, StorageError
 from cornerman.domain.train_parameters import TrainParameters
+from flows.case_context import make_context
 from flows.embedded import drain_events
 from flows.engine import Engine, open_engine
 from flows.session import look
 from flows.tag_limits import begun
-from flows.training_prepare import make_context
 from storage import cases as case_rows
 from storage import ledger, runs
 from tasks.agent import build_agent

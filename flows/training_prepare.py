@@ -9,7 +9,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.chat_request import check_model_kwargs
-from cornerman.clients.llm import LLM
 from cornerman.domain.agent_options import is_chat_agent
 from cornerman.domain.candidates import Candidate, Prompt, Prompts
 from cornerman.domain.checkpoints import Checkpoint
@@ -20,13 +19,12 @@ from cornerman.domain.runs import Run
 from cornerman.domain.secrets import redact_json
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.domain.training_parse import refuse_untrainable
-from cornerman.evaluators.base import build_evaluators
 from cornerman.optimizers import build_optimizer
+from flows.case_context import make_context
 from flows.engine import Engine
 from flows.training_run import TrainingRun
 from storage import checkpoints, runs, workflows
-from tasks.agent import Agent, build_agent
-from tasks.judge import judge_chat
+from tasks.agent import build_agent
 from tasks.training_context import TrainingContext
 
 
@@ -75,32 +73,6 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         optimizer=optimizer,
         start=start,
         stored=stored,
-    )
-
-
-def make_context(
-    engine: Engine, spec: TrainParameters, run_id: str, *, llm: LLM, agent: Agent
-) -> TrainingContext:
-    """What the cases of a run share, in each process that runs some of them.
-
-    Raises:
-        BadInputError: An evaluator cannot be made.
-    """
-    settings = engine.settings
-    return TrainingContext(
-        run_id=run_id,
-        spec=spec,
-        settings=settings,
-        db=engine.db,
-        llm=llm,
-        meter=engine.meter,
-        agent=agent,
-        evaluators=build_evaluators(
-            spec.evaluators,
-            allowed=list(settings.evaluator_modules),
-            chat=judge_chat(llm, settings),
-        ),
-        simulated=engine.simulated,
     )
 
 
