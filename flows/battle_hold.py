@@ -1,4 +1,4 @@
-"""Holding battles: so many at once, one start after the other, until the time is up."""
+"""Holding battles: so many at once, until the time is up."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 import uvicorn
 from starlette.responses import JSONResponse
 
-from flows.patient import patient, shorten_lock_waits
+from flows.patient import prefect_app
 
 _LOOK_SECONDS = 0.5
 # Prefect's client asks for a task's place under the limits of its tags, one task after another.
@@ -27,10 +27,7 @@ _TAG_LIMITS_PATH = "/v2/concurrency_limits/increment-with-lease"
 
 def make_app() -> Any:
     """Prefect's API, quick to grant what has no limit, and patient with its database."""
-    from prefect.server.api.server import create_app
-
-    shorten_lock_waits()
-    app: Any = patient(create_app())
+    app: Any = prefect_app()
 
     async def quick(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].endswith(_TAG_LIMITS_PATH):

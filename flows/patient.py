@@ -32,6 +32,21 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+def prefect_app() -> Any:
+    """Prefect's own app: patient on SQLite, as it is on PostgreSQL.
+
+    PostgreSQL refuses nobody for being busy: what fails there would fail again.
+    """
+    from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
+
+    address = get_current_settings().server.database.connection_url
+    if address is not None and not address.get_secret_value().startswith("sqlite"):
+        return create_app()
+    shorten_lock_waits()
+    return patient(create_app())
+
+
 def shorten_lock_waits() -> None:
     """Have the connections of Prefect's server in this process give up waiting for a lock soon."""
     from prefect.server.database.configurations import AioSqliteConfiguration

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, temporary_settings
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from flows.patient import LONGEST_LOCK_MS, patient, shorten_lock_waits
+from flows.patient import LONGEST_LOCK_MS, patient, prefect_app, shorten_lock_waits
 
 
 class _Busy:
@@ -87,3 +88,21 @@ async def test_a_lock_is_waited_for_a_few_seconds_not_a_minute(tmp_path: Path) -
     finally:
         AioSqliteConfiguration.setup_sqlite = plain
     assert (waits, journal) == (LONGEST_LOCK_MS, "wal")
+
+
+@pytest.mark.parametrize(
+    ("address", "is_patient"),
+    [
+        (None, True),
+        ("sqlite+aiosqlite:////home/prefect.db", True),
+        ("postgresql+asyncpg://cornerman:secret@db/prefect", False),
+    ],
+)
+def test_prefect_is_patient_on_sqlite_alone(
+    address: str | None, is_patient: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = object()
+    monkeypatch.setattr("prefect.server.api.server.create_app", lambda: app)
+    updates: dict[Any, Any] = {PREFECT_API_DATABASE_CONNECTION_URL: address}
+    with temporary_settings(updates=updates):
+        assert (prefect_app() is not app) == is_patient

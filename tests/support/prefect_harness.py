@@ -33,11 +33,7 @@ def _run_server(server: Any) -> subprocess.Popen[bytes]:
 
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "uvicorn", "--factory", "deployments.prefect_server:make_app"),
-            *("--host", "127.0.0.1", "--port", str(server.port)),
-            *("--log-level", "error", "--lifespan", "on"),
-        ],
+        [sys.executable, "-m", "deployments.prefect_server", str(server.port)],
         env={
             **os.environ,
             "PREFECT_UI_ENABLED": "0",
