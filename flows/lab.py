@@ -52,6 +52,8 @@ class TrainingLab:
         self._named: dict[int, int] = {}
         self._begun_at_once = context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
         self._starting = asyncio.Semaphore(self._begun_at_once)
+        # Rewrites are calls of the run like any others: so many at once as were asked for.
+        self._rewriting = asyncio.Semaphore(context.spec.optimizer.effective_concurrency)
         # Made once: to make a task anew for each case costs more than to run it.
         timeout = context.spec.optimizer.case_timeout_seconds
         self._run_case: RunCase = run_case.with_options(
@@ -141,7 +143,8 @@ class TrainingLab:
             self._pool.append(candidate)
 
     async def rewrite(self, key: str, messages: Sequence[Mapping[str, str]]) -> str:
-        return await ask_optimizer(self._context, f"e{self.epoch}/{key}", messages)
+        async with self._rewriting:
+            return await ask_optimizer(self._context, f"e{self.epoch}/{key}", messages)
 
     async def evaluate(self, candidate: Candidate, cases: Sequence[Case]) -> list[CaseResult]:
         await self._context.db.write(

@@ -33,6 +33,16 @@ async def test_ten_at_once_were_asked_for_and_eight_run(world: World) -> None:
     assert (result["requested_concurrency"], result["max_concurrency"]) == (10, 8)
 
 
+async def test_rewrites_too_are_no_more_at_once_than_was_asked_for(world: World) -> None:
+    async with LLMStandin(climb, latency=0.05) as server:
+        world.use_model(server.base_url)
+        options = {"max_concurrency": 2, "epochs": 2, "proposals": 6}
+        await world.train(request_of(12, optimizer=options))
+        rewrites = [request for request in server.requests if is_optimizer(request.body)]
+        assert len(rewrites) == 6
+        assert server.max_in_flight == 2
+
+
 async def test_eight_sync_agents_really_run_in_parallel(world: World) -> None:
     agent = world.agent(
         """
