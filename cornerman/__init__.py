@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "train_workflow": "flows.train",
-    "battle_batch": "flows.battle",
-    "scout": "flows.scout",
+    "train_workflow": "cornerman.flows.train",
+    "battle_batch": "cornerman.flows.battle",
+    "scout": "cornerman.flows.scout",
     "TrainParameters": "cornerman.domain.train_parameters",
     "BattleParameters": "cornerman.domain.battle_request",
     "ScoutParameters": "cornerman.domain.scout_request",

@@ -1,1 +1,4 @@
 """Work pool, deployments, limits and the processes of a machine: how Cornerman is kept running."""
+
+if __name__ != "cornerman.deployments":
+    raise ImportError("This folder is the package cornerman.deployments; import it by that name.")

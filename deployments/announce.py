@@ -9,12 +9,12 @@ import asyncio
 import logging
 import uuid
 
+from cornerman.deployments.automations import KILL_SWITCH_RESOURCE
+from cornerman.storage.engine import Database
+from cornerman.storage.kill_switch import read_kill_switch
 from prefect.events import emit_event
 
 from cornerman.domain.runs import KillSwitch
-from deployments.automations import KILL_SWITCH_RESOURCE
-from storage.engine import Database
-from storage.kill_switch import read_kill_switch
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,10 @@ from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
+from cornerman.deployments.automations import apply_automations, kill_switch_automations
+from cornerman.deployments.limits import apply_limits
+from cornerman.deployments.manifest import DeploymentSpec, read_manifest
+from cornerman.deployments.prefect_api import PrefectServerError, server_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
@@ -13,10 +17,6 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from cornerman.settings import Settings, get_settings
-from deployments.automations import apply_automations, kill_switch_automations
-from deployments.limits import apply_limits
-from deployments.manifest import DeploymentSpec, read_manifest
-from deployments.prefect_api import PrefectServerError, server_client
 
 POOL_TYPE = "process"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cornerman.deployments.prefect_api import is_on_postgresql
+from cornerman.tasks.slots import CASE_TAG
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
 from cornerman.domain.optimizer_options import CONCURRENCY_CAP
 from cornerman.settings import Settings
-from deployments.prefect_api import is_on_postgresql
-from tasks.slots import CASE_TAG
 
 BATTLE_TAG = "battle"
 

@@ -39,7 +39,7 @@ class DeploymentSpec:
     """One deployment.
 
     Args:
-        entrypoint: Dotted name of the flow, such as `flows.train.train_workflow`.
+        entrypoint: Dotted name of the flow, such as `cornerman.flows.train.train_workflow`.
         parameters: Of the flow: `{"parameters": {…}}`.
         most_at_once: Flow runs at the same time; None: any number. One more is cancelled.
     """

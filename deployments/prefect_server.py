@@ -1,6 +1,6 @@
 """The process of a Prefect server that `cornerman serve` started: API, pages and all services.
 
-`python -m deployments.prefect_server PORT`; the database comes by Prefect's own variables.
+`python -m cornerman.deployments.prefect_server PORT`; the database comes by Prefect's own variables.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 
 import uvicorn
-
-from deployments.parent import end_with_parent
+from cornerman.deployments.parent import end_with_parent
 
 _GOODBYE_SECONDS = 2
 
@@ -17,7 +16,7 @@ _GOODBYE_SECONDS = 2
 def main() -> None:
     """Serve Prefect on loopback until told to stop."""
     config = uvicorn.Config(
-        "flows.patient:prefect_app",
+        "cornerman.flows.patient:prefect_app",
         factory=True,
         host="127.0.0.1",
         port=int(sys.argv[1]),

@@ -19,16 +19,17 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from cornerman.settings import Settings, child_environment
-from deployments.addresses import (
+from cornerman.deployments.addresses import (
     Addresses,
     AlreadyUpError,
     choose_prefect_port,
     only_one,
 )
-from deployments.supervise import Child, Supervisor
-from flows.patient import IN_BATCHES
-from storage.sidecar import prefect_database
+from cornerman.deployments.supervise import Child, Supervisor
+from cornerman.flows.patient import IN_BATCHES
+from cornerman.storage.sidecar import prefect_database
+
+from cornerman.settings import Settings, child_environment
 
 __all__ = ["Addresses", "AlreadyUpError", "Machine", "only_one", "serve"]
 
@@ -95,10 +96,12 @@ class Machine:
         if self._own_server:
             environment = await asyncio.to_thread(self._prefect_environment)
             port = str(self._prefect_port)
-            self._keep_python("prefect", "deployments.prefect_server", [port], environment)
+            self._keep_python(
+                "prefect", "cornerman.deployments.prefect_server", [port], environment
+            )
         await _until_answers(f"{self._api_url}/health")
         await self._deploy()
-        self._keep_python("worker", "deployments.worker", [], self._worker_environment())
+        self._keep_python("worker", "cornerman.deployments.worker", [], self._worker_environment())
         self._say(f"Prefect is up, with its deployments and a worker: {self.addresses.prefect}")
 
     def _prefect_environment(self) -> dict[str, str]:

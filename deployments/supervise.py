@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.parent import VARIABLE
+from cornerman.deployments.parent import VARIABLE
 
 STOP_SECONDS = 3.0
 _FIRST_PAUSE_SECONDS = 0.5

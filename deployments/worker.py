@@ -1,4 +1,4 @@
-"""A worker: `python -m deployments.worker [--pool NAME] [--limit N]`.
+"""A worker: `python -m cornerman.deployments.worker [--pool NAME] [--limit N]`.
 
 Prefect's process worker, which besides takes over the runs of workers that died, and tells the
 server of the kill-switch. Told to stop, it ends at once; what it was working on goes on with the
@@ -17,9 +17,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cornerman.deployments.parent import end_with_parent
+
 from cornerman.settings import child_environment, get_settings
 from cornerman.settings.process import WORKER_LOCK
-from deployments.parent import end_with_parent
 
 POOL = "cornerman"
 # Prefect's own: runs would wait ten seconds and more.
@@ -28,7 +29,9 @@ _QUICK = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_WORKER_PREFETCH_SECONDS"
 
 def main() -> None:
     """Work until told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m deployments.worker", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m cornerman.deployments.worker", description=__doc__
+    )
     parser.add_argument("--pool", default=POOL)
     parser.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}")
     parser.add_argument("--limit", type=int, default=None, help="Most runs at the same time.")
@@ -70,11 +73,11 @@ def _hold_lock(folder: Path) -> Path:
 
 
 async def _work(pool: str, name: str, limit: int | None) -> None:
+    from cornerman.deployments.announce import announce_forever
+    from cornerman.flows.engine import open_database
     from prefect.workers.process import ProcessWorker
 
     from cornerman.runner.rescue import Rescuer
-    from deployments.announce import announce_forever
-    from flows.engine import open_database
 
     async with open_database() as db:
         beside = [

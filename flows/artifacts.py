@@ -10,6 +10,10 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from cornerman.flows.engine import open_database
+from cornerman.storage import runs
+from cornerman.storage.engine import Database
+from cornerman.tasks.report import build_report
 from prefect.artifacts import (
     acreate_link_artifact,
     acreate_markdown_artifact,
@@ -26,10 +30,6 @@ from cornerman.report.markdown import (
     training_rows,
 )
 from cornerman.settings import get_settings
-from flows.engine import open_database
-from storage import runs
-from storage.engine import Database
-from tasks.report import build_report
 
 log = logging.getLogger(__name__)
 

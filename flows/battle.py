@@ -9,19 +9,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cornerman.flows.battle_confirm import confirm_breakthroughs
+from cornerman.flows.battle_end import end_batch, end_failed_batch, scout_batch
+from cornerman.flows.battle_hold import BatchTimeUpError, hold_battles
+from cornerman.flows.battle_run import BattleRun, prepare_batch
+from cornerman.flows.embedded import ServedFlow
+from cornerman.flows.engine import open_engine
+from cornerman.flows.own_id import own_id
+from cornerman.flows.reported import reported, run_name
+from cornerman.flows.session import RunSession, run_session
 from prefect.runtime import flow_run
 
 from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.errors import RunCancelledError, StopError
-from flows.battle_confirm import confirm_breakthroughs
-from flows.battle_end import end_batch, end_failed_batch, scout_batch
-from flows.battle_hold import BatchTimeUpError, hold_battles
-from flows.battle_run import BattleRun, prepare_batch
-from flows.embedded import ServedFlow
-from flows.engine import open_engine
-from flows.own_id import own_id
-from flows.reported import reported, run_name
-from flows.session import RunSession, run_session
 
 
 async def _battle(parameters: BattleParameters) -> dict[str, Any]:

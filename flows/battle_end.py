@@ -8,20 +8,21 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from cornerman.flows.battle_ratings import Standing, rate_batch, regression_fact
+from cornerman.flows.battle_run import BattleRun
+from cornerman.flows.battle_tell import batch_facts, failure_fact
+from cornerman.storage import battles, breakthroughs, events, ledger, runs
+from cornerman.tasks.battle import end_battle
+from cornerman.tasks.battle_context import BattleContext
+from cornerman.tasks.budget_stop import trip_kill_switch
+from cornerman.tasks.notify import notify_all
+from cornerman.tasks.scout import ScoutContext, scout_battle
+
 from cornerman.domain.agreement import referee_agreement
 from cornerman.domain.battles import Battle, batch_metrics
 from cornerman.domain.errors import BudgetExceededError, CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent, RunStatus
-from flows.battle_ratings import Standing, rate_batch, regression_fact
-from flows.battle_run import BattleRun
-from flows.battle_tell import batch_facts, failure_fact
-from storage import battles, breakthroughs, events, ledger, runs
-from tasks.battle import end_battle
-from tasks.battle_context import BattleContext
-from tasks.budget_stop import trip_kill_switch
-from tasks.notify import notify_all
-from tasks.scout import ScoutContext, scout_battle
 
 # Scouting a batch whose time is up may still take so long; what is left is the next scout's.
 SCOUT_GRACE_SECONDS = 5.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from cornerman.flows.tag_limits import begun
+from cornerman.tasks.battle import run_battle
+from cornerman.tasks.battle_context import BattleContext, BattleJob
+
 from cornerman.domain.errors import LLMError, StopError
-from flows.tag_limits import begun
-from tasks.battle import run_battle
-from tasks.battle_context import BattleContext, BattleJob
 
 
 class BatchTimeUpError(StopError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage import battles, ledger, runs
+from cornerman.tasks.battle import end_battle
+
 from cornerman.domain.errors import ConflictError
-from storage import battles, ledger, runs
-from tasks.battle import end_battle
 
 _DIED = "The process that held it died; go on with: cornerman battle --resume {}"
 

@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
+from cornerman.flows.battle_run import RECENT_BATTLES
+from cornerman.storage import battles, ratings
+from cornerman.tasks.battle_context import BattleContext
+from cornerman.tasks.notify import Fact
+
 from cornerman.domain import notices
 from cornerman.domain.notices import Regression
 from cornerman.domain.ratings import RegressionAlert, rate, regression, scores_by_persona
-from flows.battle_run import RECENT_BATTLES
-from storage import battles, ratings
-from tasks.battle_context import BattleContext
-from tasks.notify import Fact
 
 
 class Standing:

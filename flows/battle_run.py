@@ -1,9 +1,20 @@
-"""One battle batch from its request to its jobs; `flows.battle` says what comes after."""
+"""One battle batch from its request to its jobs; `cornerman.flows.battle` says what comes after."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
+
+from cornerman.flows.battle_overlap import refuse_overlap
+from cornerman.flows.battle_workflow import (
+    ensure_personas,
+    read_agent,
+    read_agent_version,
+    read_battle_workflow,
+)
+from cornerman.flows.engine import Engine
+from cornerman.storage import battles, kill_switch, personas, runs, workflows
+from cornerman.tasks.battle_context import BattleContext, BattleJob
 
 from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.battles import Battle
@@ -19,16 +30,6 @@ from cornerman.domain.selection import (
     select_personas,
 )
 from cornerman.domain.workflows import Workflow, scenario_for
-from flows.battle_overlap import refuse_overlap
-from flows.battle_workflow import (
-    ensure_personas,
-    read_agent,
-    read_agent_version,
-    read_battle_workflow,
-)
-from flows.engine import Engine
-from storage import battles, kill_switch, personas, runs, workflows
-from tasks.battle_context import BattleContext, BattleJob
 
 # Who was met when, and how strong they are, is told well enough by the newest so many.
 RECENT_BATTLES = 2_000

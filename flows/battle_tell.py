@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage import breakthroughs
+from cornerman.tasks.battle_context import BattleContext
+from cornerman.tasks.notify import Fact
+
 from cornerman.domain import notices
 from cornerman.domain.breakthroughs import Breakthrough
 from cornerman.domain.errors import BudgetExceededError, StopError
 from cornerman.domain.notices import BatchDone, BreakthroughFound, BudgetStopped, RunFailed
-from storage import breakthroughs
-from tasks.battle_context import BattleContext
-from tasks.notify import Fact
 
 
 def batch_facts(

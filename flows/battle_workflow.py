@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage import checkpoints, personas, workflows
+
 from cornerman.domain.candidates import Prompt
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.workflows import Workflow, parse_workflow
 from cornerman.personas import builtin_personas
 from cornerman.workflows import builtin_workflow, builtin_workflow_ids, generic_workflow
-from storage import checkpoints, personas, workflows
 
 SEED_VERSION = "seed"
 

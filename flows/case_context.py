@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from cornerman.flows.engine import Engine
+from cornerman.tasks.agent import Agent
+from cornerman.tasks.judge import judge_chat
+from cornerman.tasks.training_context import TrainingContext
+
 from cornerman.clients.llm import LLM
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.evaluators.base import build_evaluators
-from flows.engine import Engine
-from tasks.agent import Agent
-from tasks.judge import judge_chat
-from tasks.training_context import TrainingContext
 
 
 def make_context(

@@ -12,18 +12,18 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any, cast
 
+from cornerman.flows.dask_run import RunTicket
+from cornerman.flows.dask_worker import end_run_here, run_case_here
+from cornerman.flows.embedded import serves_alone
+from cornerman.storage import cases as case_rows
+from cornerman.storage import ledger
+from cornerman.tasks.case_record import CaseErroredError, CaseJob
+from cornerman.tasks.training_context import TrainingContext
 from prefect.context import serialize_context
 
 from cornerman.domain.aio import call_in_thread
 from cornerman.domain.cases import CaseResult
 from cornerman.domain.errors import CornermanError, SettingsError
-from flows.dask_run import RunTicket
-from flows.dask_worker import end_run_here, run_case_here
-from flows.embedded import serves_alone
-from storage import cases as case_rows
-from storage import ledger
-from tasks.case_record import CaseErroredError, CaseJob
-from tasks.training_context import TrainingContext
 
 if TYPE_CHECKING:
     from distributed import Client, Future

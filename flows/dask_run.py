@@ -12,22 +12,22 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from cornerman.flows.case_context import make_context
+from cornerman.flows.embedded import drain_events
+from cornerman.flows.engine import Engine, open_engine
+from cornerman.flows.session import look
+from cornerman.flows.tag_limits import begun
+from cornerman.storage import cases as case_rows
+from cornerman.storage import ledger, runs
+from cornerman.tasks.agent import build_agent
+from cornerman.tasks.case import CASE_RETRIES, TASK_MARGIN_SECONDS, run_case
+from cornerman.tasks.case_record import CaseErroredError, CaseJob, errored_result, store_case
+from cornerman.tasks.training_context import TrainingContext
 from prefect.client.orchestration import get_client
 from prefect.context import hydrated_context
 
 from cornerman.domain.errors import CornermanError, RunCancelledError, StorageError
 from cornerman.domain.train_parameters import TrainParameters
-from flows.case_context import make_context
-from flows.embedded import drain_events
-from flows.engine import Engine, open_engine
-from flows.session import look
-from flows.tag_limits import begun
-from storage import cases as case_rows
-from storage import ledger, runs
-from tasks.agent import build_agent
-from tasks.case import CASE_RETRIES, TASK_MARGIN_SECONDS, run_case
-from tasks.case_record import CaseErroredError, CaseJob, errored_result, store_case
-from tasks.training_context import TrainingContext
 
 T = TypeVar("T")
 

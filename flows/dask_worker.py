@@ -11,9 +11,10 @@ import contextlib
 import threading
 from functools import cache
 
+from cornerman.flows.dask_run import RunHere, RunTicket
+from cornerman.tasks.case_record import CaseJob
+
 from cornerman.domain.errors import CornermanError
-from flows.dask_run import RunHere, RunTicket
-from tasks.case_record import CaseJob
 
 
 def run_case_here(ticket: RunTicket, job: CaseJob) -> CornermanError | None:

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import prefect
+from cornerman.flows.patient import IN_BATCHES
+from cornerman.flows.prefect_state import show_cancelled
 from prefect import Flow
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cornerman.domain.errors import CornermanError
 from cornerman.settings import get_settings
-from flows.patient import IN_BATCHES
-from flows.prefect_state import show_cancelled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,7 +94,7 @@ def _start() -> None:
     env["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"
     _embedded.folder = folder
     _embedded.process = subprocess.Popen(
-        [sys.executable, "-m", "flows.embedded_server", str(port), str(folder)],
+        [sys.executable, "-m", "cornerman.flows.embedded_server", str(port), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=(folder / "server.log").open("wb"),

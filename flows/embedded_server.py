@@ -1,4 +1,4 @@
-"""The process of the embedded Prefect server: `python -m flows.embedded_server PORT FOLDER`.
+"""The process of the embedded Prefect server: `python -m cornerman.flows.embedded_server PORT FOLDER`.
 
 It serves this one parent and ends when the parent does, however the parent ends: its standard
 input is a pipe from the parent, and the end of that pipe is the end of the server and its folder.
@@ -15,9 +15,8 @@ from typing import Any
 from uuid import uuid4
 
 import uvicorn
+from cornerman.flows.patient import prefect_app
 from starlette.responses import JSONResponse
-
-from flows.patient import prefect_app
 
 _LOOK_SECONDS = 0.5
 # Prefect's client asks for a task's place under the limits of its tags, one task after another.
@@ -60,7 +59,7 @@ def main() -> None:
     """Serve Prefect's API on loopback."""
     port, folder = int(sys.argv[1]), sys.argv[2]
     config = uvicorn.Config(
-        "flows.embedded_server:make_app",
+        "cornerman.flows.embedded_server:make_app",
         factory=True,
         host="127.0.0.1",
         port=port,

@@ -7,14 +7,15 @@ import contextlib
 import gc
 from collections.abc import AsyncGenerator, Generator
 
+from cornerman.storage import migrate
+from cornerman.storage.engine import Database
+from cornerman.tasks.meter import DatabaseMeter
+
 from cornerman.clients.llm import LLM
 from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.clients.prices import PriceBook
 from cornerman.clients.rehearsal import rehearsal_endpoint
 from cornerman.settings import Settings, get_settings
-from storage import migrate
-from storage.engine import Database
-from tasks.meter import DatabaseMeter
 
 
 class Engine:

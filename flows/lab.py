@@ -6,6 +6,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from cornerman.flows.tag_limits import begun
+from cornerman.storage import candidates as candidate_rows
+from cornerman.storage import cases as case_rows
+from cornerman.tasks.case import CASE_RETRIES, TASK_MARGIN_SECONDS, run_case
+from cornerman.tasks.case_record import CaseErroredError, CaseJob, errored_result, store_case
+from cornerman.tasks.rewrite import ask_optimizer
+from cornerman.tasks.training_context import TrainingContext
 from prefect.context import FlowRunContext
 
 from cornerman.domain.candidates import Candidate, Prompts
@@ -15,13 +22,6 @@ from cornerman.domain.errors import StopError
 from cornerman.domain.optimizer_options import OptimizerOptions
 from cornerman.domain.progress import TooManyErroredError, require_few_errored
 from cornerman.domain.seeds import stream
-from flows.tag_limits import begun
-from storage import candidates as candidate_rows
-from storage import cases as case_rows
-from tasks.case import CASE_RETRIES, TASK_MARGIN_SECONDS, run_case
-from tasks.case_record import CaseErroredError, CaseJob, errored_result, store_case
-from tasks.rewrite import ask_optimizer
-from tasks.training_context import TrainingContext
 
 # Tasks begun beyond those that may run: Prefect's bookkeeping of one then overlaps the waiting
 # of another, which is worth a tenth of the wall time for cases of 0.2 s.

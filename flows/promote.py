@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.flows.embedded import ServedFlow
+from cornerman.flows.engine import open_database
+from cornerman.flows.promotion_trial import make_trial, read_reviewed
+from cornerman.flows.train import train_workflow
+from cornerman.storage import breakthroughs, checkpoints, events
+
 from cornerman.domain.breakthroughs import Breakthrough
 from cornerman.domain.promote_request import PromoteParameters
-from flows.embedded import ServedFlow
-from flows.engine import open_database
-from flows.promotion_trial import make_trial, read_reviewed
-from flows.train import train_workflow
-from storage import breakthroughs, checkpoints, events
 
 
 async def _promote(parameters: PromoteParameters) -> dict[str, Any]:

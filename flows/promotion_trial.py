@@ -8,6 +8,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from cornerman.flows.battle_workflow import read_battle_workflow
+from cornerman.storage import battles, breakthroughs, checkpoints, personas
+from cornerman.tasks.battle_agent import ENTRYPOINT, SCORE, battle_case
+
 from cornerman.domain.breakthroughs import Breakthrough
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.personas import Persona
@@ -16,9 +20,6 @@ from cornerman.domain.seeds import derived_seed, stream
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.domain.workflows import Workflow
 from cornerman.settings import get_settings
-from flows.battle_workflow import read_battle_workflow
-from storage import battles, breakthroughs, checkpoints, personas
-from tasks.battle_agent import ENTRYPOINT, SCORE, battle_case
 
 _CASE_SECONDS = 300
 # One persona must be a train case; nothing is learned from it.

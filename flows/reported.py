@@ -11,17 +11,17 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
 
+from cornerman.flows.artifacts import progress_shown, publish
+from cornerman.flows.embedded import serves_alone
+from cornerman.flows.own_id import own_id
+from cornerman.flows.schedule import battle_parameters, is_deployed
+from cornerman.flows.worker_watch import end_with_worker
 from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.errors import ConflictError, StopError
-from flows.artifacts import progress_shown, publish
-from flows.embedded import serves_alone
-from flows.own_id import own_id
-from flows.schedule import battle_parameters, is_deployed
-from flows.worker_watch import end_with_worker
 
 Kind = Literal["training", "batch", "scout", "retrain"]
 P = TypeVar("P")

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.flows.embedded import ServedFlow
+from cornerman.flows.engine import Engine, open_engine
+from cornerman.flows.own_id import own_id
+from cornerman.flows.reported import reported, run_name
+from cornerman.flows.retrain_steps import (
+    Plan,
+    decide,
+    make_plan,
+    read_candidates,
+    tell,
+    write_reports,
+)
+from cornerman.flows.train import train_workflow
+
 from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.retrain import Retrained
 from cornerman.domain.retrain_request import RetrainParameters
-from flows.embedded import ServedFlow
-from flows.engine import Engine, open_engine
-from flows.own_id import own_id
-from flows.reported import reported, run_name
-from flows.retrain_steps import Plan, decide, make_plan, read_candidates, tell, write_reports
-from flows.train import train_workflow
 
 
 async def _retrain(parameters: RetrainParameters) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The steps of `flows.retrain`: what is new, what came of it, and who is told."""
+"""The steps of `cornerman.flows.retrain`: what is new, what came of it, and who is told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from cornerman.flows.engine import Engine
+from cornerman.storage import breakthroughs, cases, checkpoints, runs, workflows
+from cornerman.storage.clock import now
+from cornerman.tasks.notify import Fact, notify_all
+from cornerman.tasks.report import build_report
 
 from cornerman.domain.checkpoints import Checkpoint
 from cornerman.domain.dataset import fingerprint, load_cases, split_cases
@@ -24,11 +30,6 @@ from cornerman.domain.statistics import PairedInterval, paired_improvement, scor
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.report import render_report
 from cornerman.report.model import Report
-from flows.engine import Engine
-from storage import breakthroughs, cases, checkpoints, runs, workflows
-from storage.clock import now
-from tasks.notify import Fact, notify_all
-from tasks.report import build_report
 
 # What stands in a stored request in place of a secret.
 _MASKS = ('"***"', '"(not stored)"')

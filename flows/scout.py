@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.flows.battle_tell import breakthrough_fact, budget_fact
+from cornerman.flows.embedded import ServedFlow
+from cornerman.flows.engine import Engine, open_engine
+from cornerman.flows.own_id import own_id
+from cornerman.flows.reported import reported, run_name
+from cornerman.flows.session import run_session
+from cornerman.storage import battles, ledger, runs, workflows
+from cornerman.tasks.budget_stop import trip_kill_switch
+from cornerman.tasks.notify import Fact, notify_all
+from cornerman.tasks.scout import ScoutContext, scout_battle
+from cornerman.tasks.training_context import day_budget_name
 from prefect.runtime import flow_run
 
 from cornerman.domain.errors import BudgetExceededError, CornermanError, StopError
@@ -11,17 +22,6 @@ from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.runs import RunStatus
 from cornerman.domain.scout_request import ScoutParameters
-from flows.battle_tell import breakthrough_fact, budget_fact
-from flows.embedded import ServedFlow
-from flows.engine import Engine, open_engine
-from flows.own_id import own_id
-from flows.reported import reported, run_name
-from flows.session import run_session
-from storage import battles, ledger, runs, workflows
-from tasks.budget_stop import trip_kill_switch
-from tasks.notify import Fact, notify_all
-from tasks.scout import ScoutContext, scout_battle
-from tasks.training_context import day_budget_name
 
 _STATUS: dict[str, RunStatus] = {"cancelled": "cancelled"}
 

@@ -14,13 +14,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
+from cornerman.flows.embedded import serves_alone
+from cornerman.flows.owners import is_gone, process_owner
+from cornerman.flows.prefect_state import leave_cancelling, note_cancelled, watch_flow_run
+from cornerman.storage import kill_switch, ledger, runs
+from cornerman.storage.engine import Database
+
 from cornerman.domain.errors import ConflictError, RunCancelledError, StorageError
 from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, Run
-from flows.embedded import serves_alone
-from flows.owners import is_gone, process_owner
-from flows.prefect_state import leave_cancelling, note_cancelled, watch_flow_run
-from storage import kill_switch, ledger, runs
-from storage.engine import Database
 
 __all__ = ["RunSession", "process_owner", "run_session"]
 

@@ -7,11 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from cornerman.flows.embedded import serves_alone
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.exceptions import ObjectNotFound
-
-from flows.embedded import serves_alone
 
 T = TypeVar("T")
 

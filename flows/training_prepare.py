@@ -5,6 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cornerman.flows.case_context import make_context
+from cornerman.flows.engine import Engine
+from cornerman.flows.training_run import TrainingRun
+from cornerman.storage import checkpoints, runs, workflows
+from cornerman.tasks.agent import build_agent
+from cornerman.tasks.training_context import TrainingContext
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -20,12 +26,6 @@ from cornerman.domain.secrets import redact_json
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.domain.training_parse import refuse_untrainable
 from cornerman.optimizers import build_optimizer
-from flows.case_context import make_context
-from flows.engine import Engine
-from flows.training_run import TrainingRun
-from storage import checkpoints, runs, workflows
-from tasks.agent import build_agent
-from tasks.training_context import TrainingContext
 
 
 @task(name="prepare", cache_policy=NO_CACHE, persist_result=False)
@@ -40,7 +40,7 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
     settings, spec = engine.settings, parameters
     if settings.dask_scheduler is not None:
         # Imported only when asked for: an extra, which few need.
-        from flows.dask_cases import require_extra
+        from cornerman.flows.dask_cases import require_extra
 
         require_extra()
     allowed = list(settings.evaluator_modules)

@@ -1,9 +1,16 @@
-"""One training run from its request to its last epoch; `flows.train` says in which order."""
+"""One training run from its request to its last epoch; `cornerman.flows.train` says in which order."""
 
 from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Any
+
+from cornerman.flows.lab import TrainingLab
+from cornerman.flows.tag_limits import is_limited
+from cornerman.storage import cases, events, ledger, runs
+from cornerman.tasks.checkpoint import store_checkpoint
+from cornerman.tasks.slots import CASE_TAG
+from cornerman.tasks.training_context import TrainingContext
 
 from cornerman.clients.llm import LLM
 from cornerman.domain.candidates import Candidate
@@ -19,21 +26,15 @@ from cornerman.domain.statistics import (
     scores_by_case,
     summary_by_evaluator,
 )
-from flows.lab import TrainingLab
-from flows.tag_limits import is_limited
-from storage import cases, events, ledger, runs
-from tasks.checkpoint import store_checkpoint
-from tasks.slots import CASE_TAG
-from tasks.training_context import TrainingContext
 
 if TYPE_CHECKING:
-    from flows.dask_cases import DaskCases
+    from cornerman.flows.dask_cases import DaskCases
 
 _IDS = uuid.UUID("5b1f1d0c-6f8e-5d0a-8a52-0d4d1c4f3f10")
 
 
 class TrainingRun:
-    """The parts of one run and the steps that `flows.train` puts in order."""
+    """The parts of one run and the steps that `cornerman.flows.train` puts in order."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class TrainingRun:
         await self._finish_epoch(1, first)
 
     async def _run_cases_elsewhere(self) -> None:
-        from flows.dask_cases import DaskCases
+        from cornerman.flows.dask_cases import DaskCases
 
         self._elsewhere = await DaskCases.open(self.context)
         # A slot is held while a case waits for a worker, as the worker itself takes none.

@@ -1,6 +1,6 @@
 """A flow's process ends with its worker, so that another worker can take the run over at once.
 
-`deployments.worker` holds a lock on a file for as long as it lives and names the file to what it
+`cornerman.deployments.worker` holds a lock on a file for as long as it lives and names the file to what it
 starts. A lock is let go by the system itself, whatever ends the worker; a process id would not
 tell as much, since numbers are used again.
 """

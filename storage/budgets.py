@@ -1,6 +1,6 @@
 """Budgets: limits with what is spent and reserved under them.
 
-For each, `spent + reserved` never passes the limit; only `storage.ledger` changes them, in the
+For each, `spent + reserved` never passes the limit; only `cornerman.storage.ledger` changes them, in the
 one writer transaction, together with a call's own row.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from cornerman.storage.clock import now
+from cornerman.storage.tables import budgets
+from cornerman.storage.types import Timestamp
 from sqlalchemy import BigInteger, Row, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.runs import BudgetState
-from storage.clock import now
-from storage.tables import budgets
-from storage.types import Timestamp
 
 # Written once: building a statement costs more than running it.
 _BUDGETS = select(budgets).where(budgets.c.name.in_(bindparam("names", expanding=True)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage.clock import now
+from cornerman.storage.rows import insert_once
+from cornerman.storage.tables import candidates
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.candidates import Candidate, Prompt
-from storage.clock import now
-from storage.rows import insert_once
-from storage.tables import candidates
 
 
 def create_candidate(session: Session, run_id: str, candidate: Candidate) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from cornerman.storage.clock import now
+from cornerman.storage.rows import insert_once
+from cornerman.storage.tables import case_results as table
 from sqlalchemy import Row, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.cases import Case, CaseError, CaseResult, Score
 from cornerman.domain.money import pico_to_usd, usd_to_pico
-from storage.clock import now
-from storage.rows import insert_once
-from storage.tables import case_results as table
 
 
 def create_case_result(session: Session, run_id: str, result: CaseResult) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from cornerman.storage.clock import now
+from cornerman.storage.rows import as_dict
+from cornerman.storage.tables import agentensor_checkpoints as table
+from cornerman.storage.tables import best_moves
+from cornerman.storage.types import Flag
 from sqlalchemy import Row, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint, becomes_best
 from cornerman.domain.errors import NotFoundError
-from storage.clock import now
-from storage.rows import as_dict
-from storage.tables import agentensor_checkpoints as table
-from storage.tables import best_moves
-from storage.types import Flag
 
 
 def _record(row: Row[Any]) -> Checkpoint:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cornerman.storage.clock import now
+from cornerman.storage.tables import runs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.runs import DEAD_AFTER_SECONDS
-from storage.clock import now
-from storage.tables import runs
 
 
 @dataclass(frozen=True)

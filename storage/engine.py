@@ -8,13 +8,12 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
+from cornerman.storage.connect import make_engine
+from cornerman.storage.failures import is_passing, unusable
+from cornerman.storage.writer import Writer
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-
-from storage.connect import make_engine
-from storage.failures import is_passing, unusable
-from storage.writer import Writer
 
 __all__ = ["Database", "make_engine"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from cornerman.storage.clock import now
+from cornerman.storage.tables import kill_switch
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.runs import KillSwitch
-from storage.clock import now
-from storage.tables import kill_switch
 
 _LAST = select(kill_switch).order_by(kill_switch.c.id.desc()).limit(1)
 

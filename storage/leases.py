@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cornerman.storage.clock import now
+from cornerman.storage.tables import leases
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
-
-from storage.clock import now
-from storage.tables import leases
 
 
 def acquire_lease(session: Session, name: str, holder: str, *, ttl_seconds: float) -> str | None:

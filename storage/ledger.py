@@ -10,6 +10,18 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from cornerman.storage.budgets import move_budgets, read_budget, read_budgets, set_limit
+from cornerman.storage.clock import now
+from cornerman.storage.kill_switch import read_kill_switch
+from cornerman.storage.ledger_figures import (
+    count_calls_in_flight,
+    count_run_calls,
+    read_cost_over_time,
+    read_ledger_summary,
+    read_run_cost_pico,
+)
+from cornerman.storage.tables import llm_calls, runs
+from cornerman.storage.types import SafeText, Timestamp
 from sqlalchemy import BigInteger, Float, Integer, Row, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -17,18 +29,6 @@ from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
 from cornerman.domain.ledger import CallEstimate, CallOutcome, CallScope
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState
-from storage.budgets import move_budgets, read_budget, read_budgets, set_limit
-from storage.clock import now
-from storage.kill_switch import read_kill_switch
-from storage.ledger_figures import (
-    count_calls_in_flight,
-    count_run_calls,
-    read_cost_over_time,
-    read_ledger_summary,
-    read_run_cost_pico,
-)
-from storage.tables import llm_calls, runs
-from storage.types import SafeText, Timestamp
 
 __all__ = [
     "count_calls_in_flight",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage.rows import as_dict
+from cornerman.storage.tables import ledger_sums, llm_calls
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.money import pico_to_usd
-from storage.rows import as_dict
-from storage.tables import ledger_sums, llm_calls
 
 _SUMS = ("calls", "failed", "input_tokens", "output_tokens", "cost_pico")
 

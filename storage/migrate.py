@@ -9,12 +9,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from cornerman.storage.engine import Database
+from cornerman.storage.failures import unusable
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cornerman.domain.errors import SchemaOutdatedError, StorageError
-from storage.engine import Database
-from storage.failures import unusable
 
 _FOLDER = Path(__file__).parent / "migrations"
 # Not Alembic's own name: other programs, Prefect among them, may keep theirs in this database.

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select
-from sqlalchemy.orm import Session
-
-from cornerman.domain.runs import FINISHED, RunKind, RunStatus
-from storage.runs import LAST_SEQ
-from storage.tables import (
+from cornerman.storage.runs import LAST_SEQ
+from cornerman.storage.tables import (
     agentensor_checkpoints,
     battles,
     case_results,
@@ -20,6 +16,10 @@ from storage.tables import (
     llm_calls,
     runs,
 )
+from sqlalchemy import Row, func, or_, select
+from sqlalchemy.orm import Session
+
+from cornerman.domain.runs import FINISHED, RunKind, RunStatus
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,10 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Delete, Table, delete, func, insert, select, update
-from sqlalchemy.orm import Session
-
-from cornerman.domain.runs import FINISHED
-from storage.clock import now
-from storage.ledger_figures import sums_by_role
-from storage.rows import as_dict
-from storage.tables import (
+from cornerman.storage.clock import now
+from cornerman.storage.ledger_figures import sums_by_role
+from cornerman.storage.rows import as_dict
+from cornerman.storage.tables import (
     battles,
     case_results,
     events,
@@ -29,6 +25,10 @@ from storage.tables import (
     runs,
     turns,
 )
+from sqlalchemy import Delete, Table, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from cornerman.domain.runs import FINISHED
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from cornerman.storage.clock import now
+from cornerman.storage.rows import insert_once
+from cornerman.storage.tables import response_cache
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-
-from storage.clock import now
-from storage.rows import insert_once
-from storage.tables import response_cache
 
 
 def read_cached_answer(session: Session, key: str) -> str | None:

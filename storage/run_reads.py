@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, cast
 
+from cornerman.storage.clock import now
+from cornerman.storage.rows import as_dict
+from cornerman.storage.tables import events, runs
 from sqlalchemy import Row, Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, Run, RunKind, RunSignals
-from storage.clock import now
-from storage.rows import as_dict
-from storage.tables import events, runs
 
 # Nothing counts events but the log itself: a counter in this row, which also holds the dataset,
 # would cost a rewrite of the row for each event.

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cornerman.storage.clock import now
+from cornerman.storage.rows import upsert
+from cornerman.storage.tables import leases
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from cornerman.domain.sharing import fair_shares
-from storage.clock import now
-from storage.rows import upsert
-from storage.tables import leases
 
 TTL_SECONDS = 20.0
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage.clock import now
+from cornerman.storage.rows import insert_once
+from cornerman.storage.tables import run_steps
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-
-from storage.clock import now
-from storage.rows import insert_once
-from storage.tables import run_steps
 
 
 def read_step(session: Session, run_id: str, key: str) -> dict[str, Any] | None:

@@ -16,12 +16,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from cornerman.storage.failures import is_passing
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import StorageError
-from storage.failures import is_passing
 
 log = logging.getLogger(__name__)
 

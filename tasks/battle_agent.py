@@ -1,4 +1,4 @@
-"""A battle as a case: `graph_config: {entrypoint: "tasks.battle_agent:hold_battle"}`.
+"""A battle as a case: `graph_config: {entrypoint: "cornerman.tasks.battle_agent:hold_battle"}`.
 
 The case's inputs are a persona with its setting, as `battle_case` makes them; the candidate's
 prompt plays the agent; the output is what `cornerman.evaluators.battle:BattleScore` scores.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.tasks.agent import AgentContext, PromptText
+from cornerman.tasks.battle_calls import Stage, judged
+
 from cornerman.domain.battles import Battle, Turn
 from cornerman.domain.conversation import end_reason, make_turn, next_speaker
 from cornerman.domain.personas import Persona
 from cornerman.domain.workflows import Workflow, scenario_for
-from tasks.agent import AgentContext, PromptText
-from tasks.battle_calls import Stage, judged
 
-ENTRYPOINT = "tasks.battle_agent:hold_battle"
+ENTRYPOINT = "cornerman.tasks.battle_agent:hold_battle"
 SCORE = "cornerman.evaluators.battle:BattleScore"
 
 

@@ -6,6 +6,10 @@ import asyncio
 import contextlib
 import time
 
+from cornerman.storage.engine import Database
+from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.training_context import day_budget_name
+
 from cornerman.clients.llm import LLM
 from cornerman.domain.battle_request import BattleBatchRequest
 from cornerman.domain.candidates import Prompt
@@ -16,9 +20,6 @@ from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.seeds import derived_seed
 from cornerman.domain.workflows import Limits, Workflow
 from cornerman.settings import Settings
-from storage.engine import Database
-from tasks.meter import DatabaseMeter
-from tasks.training_context import day_budget_name
 
 
 class BattleJob:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage import events, kill_switch, ledger
+
 from cornerman.domain.errors import BudgetExceededError
 from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent
-from storage import events, kill_switch, ledger
 
 
 def trip_kill_switch(

@@ -7,6 +7,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cornerman.tasks.agent import AgentContext, Calls, PromptText, isolated, prompts_for_agent
+from cornerman.tasks.case_record import CaseErroredError, CaseJob, is_retryable, store_case
+from cornerman.tasks.judge import judging
+from cornerman.tasks.meter import telling_waits
+from cornerman.tasks.training_context import TrainingContext, texts_of
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
@@ -21,11 +26,6 @@ from cornerman.domain.outputs import as_json
 from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.seeds import derived_seed
 from cornerman.domain.statistics import weighted_score
-from tasks.agent import AgentContext, Calls, PromptText, isolated, prompts_for_agent
-from tasks.case_record import CaseErroredError, CaseJob, is_retryable, store_case
-from tasks.judge import judging
-from tasks.meter import telling_waits
-from tasks.training_context import TrainingContext, texts_of
 
 CASE_RETRIES = 2
 # The case's own time-out is exact and leaves out waiting for a slot or for money; the task's is

@@ -6,15 +6,16 @@ import traceback
 from dataclasses import replace
 from typing import Any
 
+from cornerman.storage import cases as case_rows
+from cornerman.storage import events, runs
+from cornerman.tasks.training_context import TrainingContext, case_subject
+
 from cornerman.domain.candidates import Candidate
 from cornerman.domain.cases import Case, CaseError, CaseResult, Split
 from cornerman.domain.errors import CornermanError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent
 from cornerman.domain.secrets import redact
-from storage import cases as case_rows
-from storage import events, runs
-from tasks.training_context import TrainingContext, case_subject
 
 _STACK_LIMIT = 4_000
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage import checkpoints, events, runs
+from cornerman.tasks.training_context import TrainingContext
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint
 from cornerman.domain.runs import NewEvent
-from storage import checkpoints, events, runs
-from tasks.training_context import TrainingContext
 
 
 def _store(session: Any, context: TrainingContext, new: NewCheckpoint) -> Checkpoint:

@@ -11,10 +11,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from cornerman.storage import ledger, response_cache
+from cornerman.storage.engine import Database
+
 from cornerman.domain.errors import StorageError
 from cornerman.domain.ledger import Also, CallEstimate, CallOutcome, CallScope
-from storage import ledger, response_cache
-from storage.engine import Database
 
 # How long to let calls in flight settle before asking again. Each asking is a transaction, and
 # many may wait.

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cornerman.storage import notifications
+from cornerman.storage.engine import Database
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.slack import SlackNotifier
 from cornerman.domain.notices import SlackMessage
 from cornerman.settings import Settings
-from storage import notifications
-from storage.engine import Database
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from cornerman.storage import battles, breakthroughs, ledger, personas, ratings
+from cornerman.tasks.report_remarks import batch_remarks, confirmation
+from cornerman.tasks.report_training import iso, ledger_rows
+
 from cornerman.domain.battles import Battle
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import Run
@@ -21,9 +25,6 @@ from cornerman.report.model import (
     SubScore,
     Turn,
 )
-from storage import battles, breakthroughs, ledger, personas, ratings
-from tasks.report_remarks import batch_remarks, confirmation
-from tasks.report_training import iso, ledger_rows
 
 
 def battle_section(session: Any, run: Run) -> BattleSection:

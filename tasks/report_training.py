@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from cornerman.storage import candidates, cases, checkpoints, events, ledger
+
 from cornerman.domain.candidates import Candidate
 from cornerman.domain.cases import CaseResult
 from cornerman.domain.money import pico_to_usd
@@ -23,7 +25,6 @@ from cornerman.report.model import (
     SplitSizes,
     TrainingSection,
 )
-from storage import candidates, cases, checkpoints, events, ledger
 
 # Nobody reads more failures than these.
 _WORST_CASES = 24

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cornerman.storage import steps
+from cornerman.tasks.training_context import TrainingContext, texts_of
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.llm import ChatAnswer, ChatRequest
 from cornerman.domain.seeds import derived_seed
-from storage import steps
-from tasks.training_context import TrainingContext, texts_of
 
 REWRITE_MAX_TOKENS = 2_048
 REWRITE_TIMEOUT_SECONDS = 120.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from cornerman.storage import battles, breakthroughs, events, leases
+from cornerman.storage.engine import Database
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -25,8 +27,6 @@ from cornerman.domain.errors import LLMError
 from cornerman.domain.ledger import CallScope
 from cornerman.domain.runs import NewEvent
 from cornerman.settings import Settings
-from storage import battles, breakthroughs, events, leases
-from storage.engine import Database
 
 SCOUT_MAX_TOKENS = 500
 # Longer than a look with all its retries takes; whoever dies meanwhile holds nobody up for long.

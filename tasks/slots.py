@@ -12,9 +12,10 @@ import logging
 import time
 from collections import deque
 
+from cornerman.storage import slots
+from cornerman.storage.engine import Database
+
 from cornerman.domain.errors import StorageError
-from storage import slots
-from storage.engine import Database
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cornerman.storage.engine import Database
+from cornerman.tasks.agent import Agent
+from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.slots import CASE_TAG, SharedSlots
+
 from cornerman.clients.llm import LLM
 from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
 from cornerman.domain.ledger import CallScope
@@ -19,10 +24,6 @@ from cornerman.domain.optimizer_options import CONCURRENCY_CAP
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.evaluators.base import Evaluator
 from cornerman.settings import Settings
-from storage.engine import Database
-from tasks.agent import Agent
-from tasks.meter import DatabaseMeter
-from tasks.slots import CASE_TAG, SharedSlots
 
 # A million USD: more than any run, and far inside the databases' integers.
 NO_LIMIT_PICO = 10**18

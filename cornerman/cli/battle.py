@@ -162,7 +162,7 @@ async def run_batch(parameters: BattleParameters, out: Out) -> dict[str, Any]:
         out.note("Simulated: the rehearsal endpoint answers, not a language model.")
     view = BatchView(out.progress, size=size, budget_usd=settings.batch_budget_usd)
     with database() as db, view.bars:
-        from flows.battle import battle_batch
+        from cornerman.flows.battle import battle_batch
 
         try:
             return await follow(db, batch_id, view, battle_batch(parameters))

@@ -10,7 +10,7 @@ from cornerman.domain.selection import no_active_personas
 
 if TYPE_CHECKING:
     from cornerman.domain.workflows import Limits
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ def battle_texts(db: Database, workflow_id: str) -> BattleTexts:
     Raises:
         NotFoundError: Nothing is known of the workflow's battles, or it has no active personas.
     """
-    from flows.battle_workflow import read_agent, read_battle_workflow
-    from storage.personas import read_personas
+    from cornerman.flows.battle_workflow import read_agent, read_battle_workflow
+    from cornerman.storage.personas import read_personas
 
     seed_builtin(db, workflow_id)
     with db.reading() as session:

@@ -32,8 +32,8 @@ def list_checkpoints(
     json: JsonOption = False,
 ) -> None:
     """List a workflow's checkpoints, newest first."""
-    from storage.checkpoints import read_checkpoints
-    from storage.workflows import read_workflow, read_workflow_ids
+    from cornerman.storage.checkpoints import read_checkpoints
+    from cornerman.storage.workflows import read_workflow, read_workflow_ids
 
     out, workflow_id = Out(json), workflow_option or workflow
     with database() as db, db.reading() as session:
@@ -134,7 +134,7 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Make a checkpoint its workflow's best again; nothing is removed."""
-    from storage.checkpoints import read_best_checkpoint, update_best
+    from cornerman.storage.checkpoints import read_best_checkpoint, update_best
 
     out = Out(json)
     if not reason.strip():

@@ -17,7 +17,7 @@ app = command_group("db", "The database's schema, and what it need not keep.")
 @app.command("upgrade")
 def upgrade(json: JsonOption = False) -> None:
     """Bring the database to this version's schema. It is safe to repeat."""
-    from storage import migrate
+    from cornerman.storage import migrate
 
     out = Out(json)
     with database(any_schema=True) as db:
@@ -58,8 +58,8 @@ def prune(
 
 
 def _prune(db: Any, days: float, *, dry_run: bool) -> dict[str, Any]:
-    from storage import prune as pruning
-    from storage.clock import now
+    from cornerman.storage import prune as pruning
+    from cornerman.storage.clock import now
 
     before = now() - timedelta(days=days)
     with db.reading() as session:

@@ -17,7 +17,7 @@ from cornerman.domain.errors import BadInputError
 if TYPE_CHECKING:
     from cornerman.domain.ratings import Rating
     from cornerman.settings import Settings
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 EXAMPLE = "triage.yaml"
 WORKFLOW = "negotiation"
@@ -85,8 +85,8 @@ async def _run(settings: Settings, out: Out) -> dict[str, Any]:
     from cornerman.cli.store import database
     from cornerman.cli.train import run_training
     from cornerman.cli.training_request import new_run
-    from flows.embedded import prefect_ready
-    from storage import migrate
+    from cornerman.flows.embedded import prefect_ready
+    from cornerman.storage import migrate
 
     with database(any_schema=True) as db:
         migrate.upgrade(db)
@@ -118,8 +118,8 @@ def _document(
     session: Any, trained: dict[str, Any], batch: dict[str, Any], page: Path
 ) -> dict[str, Any]:
     from cornerman.cli.train import training_document
-    from storage.personas import read_personas
-    from storage.ratings import read_ratings
+    from cornerman.storage.personas import read_personas
+    from cornerman.storage.ratings import read_ratings
 
     names = {persona.id: persona.name for persona in read_personas(session, WORKFLOW)}
     rated = read_ratings(session, WORKFLOW, batch_id=batch["batchId"])

@@ -10,7 +10,7 @@ from cornerman.cli.options import JsonOption
 from cornerman.cli.output import Out
 from cornerman.domain.errors import BadInputError, CornermanError
 
-_MODULE = "deployments.deploy"
+_MODULE = "cornerman.deployments.deploy"
 
 
 def deploy(json: JsonOption = False) -> None:

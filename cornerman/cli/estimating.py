@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cornerman.domain.runs import RunKind
     from cornerman.domain.training import TrainSpec
     from cornerman.settings import Settings
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 _PAST_RUNS = 5
 # With fewer cases or battles, the past is no guide.
@@ -82,7 +82,7 @@ def _text(value: Any) -> str:
 
 
 def _prompts(db: Database, spec: TrainSpec) -> Prompts:
-    from storage.checkpoints import read_best_checkpoint
+    from cornerman.storage.checkpoints import read_best_checkpoint
 
     if spec.starting_prompts is not None:
         return spec.starting_prompts
@@ -176,7 +176,7 @@ def _priced(
 
 def _past(db: Database, kind: RunKind, workflow_id: str) -> tuple[dict[str, PastCalls], int]:
     """Mean tokens and calls by role over the newest finished runs, and how many those are."""
-    from storage import battles, cases, ledger, runs
+    from cornerman.storage import battles, cases, ledger, runs
 
     units, counted = 0, 0
     sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from cornerman.domain.errors import NotFoundError
-from storage import events, ledger, runs
-from storage.engine import Database
+from cornerman.storage import events, ledger, runs
+from cornerman.storage.engine import Database
 
 T = TypeVar("T")
 

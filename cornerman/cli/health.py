@@ -12,7 +12,7 @@ from cornerman.domain.errors import CornermanError
 
 if TYPE_CHECKING:
     from cornerman.settings import Settings
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -40,7 +40,7 @@ def check_everything(settings: Settings) -> list[Check]:
 
 
 def _database(settings: Settings) -> Iterator[Check]:
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
     try:
         db = Database(settings.database_url().url.get_secret_value())
@@ -60,7 +60,7 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _schema(db: Database) -> Check:
-    from storage.migrate import current_revision, head_revision
+    from cornerman.storage.migrate import current_revision, head_revision
 
     address = db.engine.url.render_as_string(hide_password=True)
     current, head = current_revision(db), head_revision()
@@ -74,7 +74,7 @@ def _schema(db: Database) -> Check:
 
 
 def _messages(settings: Settings, db: Database) -> Check:
-    from storage.notifications import read_notifications
+    from cornerman.storage.notifications import read_notifications
 
     with db.reading() as session:
         told = read_notifications(session)
@@ -86,7 +86,7 @@ def _messages(settings: Settings, db: Database) -> Check:
 
 
 def _kill_switch(db: Database) -> Check:
-    from storage.kill_switch import read_kill_switch
+    from cornerman.storage.kill_switch import read_kill_switch
 
     with db.reading() as session:
         switch = read_kill_switch(session)

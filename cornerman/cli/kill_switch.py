@@ -24,7 +24,7 @@ def _somebody() -> str:
 
 
 def _turn(out: Out, *, active: bool, reason: str, by: str | None) -> None:
-    from storage.kill_switch import create_kill_switch_state
+    from cornerman.storage.kill_switch import create_kill_switch_state
 
     with database() as db, db.writing() as session:
         state = create_kill_switch_state(
@@ -66,7 +66,7 @@ def off(
 @app.command("status")
 def status(json: JsonOption = False) -> None:
     """Say whether it is on, since when, by whom and why."""
-    from storage.kill_switch import read_kill_switch
+    from cornerman.storage.kill_switch import read_kill_switch
 
     with database() as db, db.reading() as session:
         state = read_kill_switch(session)

@@ -17,7 +17,7 @@ from cornerman.domain.errors import BadInputError, NotFoundError
 if TYPE_CHECKING:
     from cornerman.domain.personas import Persona
     from cornerman.domain.workflows import Workflow as BattleWorkflow
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 app = command_group("personas", "Who the agent meets.")
 
@@ -34,7 +34,7 @@ def list_personas(
     json: JsonOption = False,
 ) -> None:
     """List a workflow's personas."""
-    from storage.personas import read_personas
+    from cornerman.storage.personas import read_personas
 
     out = Out(json)
     with database() as db:
@@ -54,9 +54,9 @@ def list_personas(
 
 def seed_builtin(db: Database, workflow_id: str) -> None:
     """Give a built-in workflow its own personas, the first time that it is used."""
+    from cornerman.flows.battle_workflow import ensure_personas
+    from cornerman.storage.workflows import create_workflow
     from cornerman.workflows import builtin_workflow_ids
-    from flows.battle_workflow import ensure_personas
-    from storage.workflows import create_workflow
 
     if workflow_id in builtin_workflow_ids():
         with db.writing() as session:
@@ -99,7 +99,7 @@ def store_personas(
     Returns:
         How many are new, and how many were there.
     """
-    from storage.personas import create_personas
+    from cornerman.storage.personas import create_personas
 
     with db.writing() as session:
         for workflow_id in sorted({persona.workflow_id for persona in personas}):
@@ -110,9 +110,9 @@ def store_personas(
 def _ensure_workflow(session: Any, workflow_id: str, like: str | None) -> None:
     import yaml
 
+    from cornerman.storage.checkpoints import read_best_checkpoint
+    from cornerman.storage.workflows import create_workflow, read_workflow
     from cornerman.workflows import builtin_workflow, builtin_workflow_ids
-    from storage.checkpoints import read_best_checkpoint
-    from storage.workflows import create_workflow, read_workflow
 
     create_workflow(session, workflow_id)
     if workflow_id in builtin_workflow_ids() or "battle" in (
@@ -147,7 +147,7 @@ def switch_off(
 
 
 def _switch(out: Out, workflow: str, ids: Sequence[str], *, active: bool) -> None:
-    from storage.personas import update_persona_active
+    from cornerman.storage.personas import update_persona_active
 
     with database() as db:
         seed_builtin(db, workflow)
@@ -171,7 +171,7 @@ def generate(
     json: JsonOption = False,
 ) -> None:
     """Have a model invent personas; those that are there already are refused."""
-    from flows.battle_workflow import read_battle_workflow
+    from cornerman.flows.battle_workflow import read_battle_workflow
 
     if not 1 <= count <= MOST_GENERATED:
         raise BadInputError(f"N is {count}; it must be 1 to {MOST_GENERATED}.", field="count")
@@ -192,8 +192,8 @@ def generate(
 
 
 async def _generate(workflow: BattleWorkflow, count: int, about: str) -> dict[str, Any]:
-    from flows.engine import open_engine
-    from tasks.generate_personas import generate_personas
+    from cornerman.flows.engine import open_engine
+    from cornerman.tasks.generate_personas import generate_personas
 
     async with open_engine() as engine, engine.llm() as llm:
         return await generate_personas(

@@ -13,7 +13,7 @@ from cornerman.cli.output import Out
 from cornerman.cli.store import database, find_run
 
 if TYPE_CHECKING:
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 
 def report(
@@ -37,7 +37,7 @@ def report(
 async def write_report(db: Database, path: Path, *run_ids: str) -> None:
     """Write the report of a training run, a batch, or one of each."""
     from cornerman.report import render_report
-    from tasks.report import build_report
+    from cornerman.tasks.report import build_report
 
     page = render_report(await build_report(db, *run_ids))
     await asyncio.to_thread(_write, path, page)

@@ -15,7 +15,7 @@ from cornerman.domain.errors import BadInputError
 
 if TYPE_CHECKING:
     from cornerman.domain.runs import Run
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 app = command_group("runs", "Training runs, battle batches and scout runs.")
 
@@ -55,7 +55,7 @@ def list_runs(
     json: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
-    from storage.runs import read_runs
+    from cornerman.storage.runs import read_runs
 
     if kind is not None and kind not in _KINDS:
         raise BadInputError(f"--kind is {kind!r}; it must be one of {', '.join(_KINDS)}.")
@@ -110,8 +110,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show a run: its state, figures, ledger by role and last events."""
-    from storage.events import read_events
-    from storage.ledger import read_ledger_summary
+    from cornerman.storage.events import read_events
+    from cornerman.storage.ledger import read_ledger_summary
 
     out = Out(json)
     with database() as db:
@@ -184,7 +184,7 @@ def cancel(
 
 
 def _wait_until_ended(db: Database, run_id: str) -> Run:
-    from storage.runs import read_run
+    from cornerman.storage.runs import read_run
 
     give_up = time.monotonic() + _CANCEL_WAIT_SECONDS
     while True:

@@ -46,6 +46,6 @@ async def _scan(run_id: str, limit: int, out: Out) -> dict[str, Any]:
 
     view = ScanView(out.progress)
     with database() as db, view.bars:
-        from flows.scout import scout as scan
+        from cornerman.flows.scout import scout as scan
 
         return await follow(db, run_id, view, scan(ScoutParameters(limit=limit, run_id=run_id)))

@@ -20,8 +20,8 @@ from cornerman.domain.errors import CornermanError
 
 DEFAULT_PORT = 8000
 LOOPBACK = "127.0.0.1"
-_MACHINE = "deployments.serve"
-_PARENT = "deployments.parent"
+_MACHINE = "cornerman.deployments.serve"
+_PARENT = "cornerman.deployments.parent"
 
 
 class AddressError(CornermanError):

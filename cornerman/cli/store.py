@@ -11,7 +11,7 @@ from cornerman.domain.errors import BadInputError, NotFoundError
 if TYPE_CHECKING:
     from cornerman.domain.checkpoints import Checkpoint
     from cornerman.domain.runs import Run
-    from storage.engine import Database
+    from cornerman.storage.engine import Database
 
 _NEWEST_SEARCHED = 1000
 
@@ -28,8 +28,8 @@ def database(*, any_schema: bool = False) -> Generator[Database]:
         StorageError: It cannot be reached, or its schema is another version's.
     """
     from cornerman.settings import get_settings
-    from storage import migrate
-    from storage.engine import Database
+    from cornerman.storage import migrate
+    from cornerman.storage.engine import Database
 
     db = Database(get_settings().database_url().url.get_secret_value())
     try:
@@ -47,7 +47,7 @@ def find_run(db: Database, run_id: str) -> Run:
         NotFoundError: There is none.
         BadInputError: There are several.
     """
-    from storage import runs
+    from cornerman.storage import runs
 
     with db.reading() as session:
         run = runs.read_run(session, run_id)
@@ -74,7 +74,7 @@ def find_checkpoint(db: Database, checkpoint_id: str) -> Checkpoint:
     Raises:
         NotFoundError: There is none, or several begin so.
     """
-    from storage import checkpoints
+    from cornerman.storage import checkpoints
 
     with db.reading() as session:
         found = checkpoints.find_checkpoint(session, checkpoint_id) if checkpoint_id else None

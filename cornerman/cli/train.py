@@ -84,7 +84,7 @@ def _parameters(spec: str | None, resume: str | None, run_id: str | None) -> Tra
 
 
 def _refuse_known(run_id: str | None) -> None:
-    from storage.runs import read_run
+    from cornerman.storage.runs import read_run
 
     if run_id is None:
         return
@@ -123,7 +123,7 @@ async def run_training(parameters: TrainParameters, out: Out) -> dict[str, Any]:
         budget_usd=optimizer.max_cost_usd,
     )
     with database() as db, view.bars:
-        from flows.train import train_workflow
+        from cornerman.flows.train import train_workflow
 
         run_id = str(parameters.run_id)
         try:

@@ -26,8 +26,8 @@ def workflow_id_of(given: str, out: Out) -> str:
     if not given.lower().endswith(_SUFFIXES):
         return given
     from cornerman.domain.workflows import parse_workflow
+    from cornerman.storage.workflows import create_workflow
     from cornerman.workflows import builtin_workflow_ids
-    from storage.workflows import create_workflow
 
     workflow = parse_workflow(_read(given), name=given)
     if workflow.id in builtin_workflow_ids():

@@ -14,7 +14,7 @@ from cornerman.domain.json_values import shown
 
 ALWAYS_ALLOWED = "cornerman.evaluators"
 # Cornerman's own too: battles as cases, and the strategy that tries a tactic.
-_OWN_MODULES = (ALWAYS_ALLOWED, "tasks.battle_agent", "cornerman.optimizers.tactic")
+_OWN_MODULES = (ALWAYS_ALLOWED, "cornerman.tasks.battle_agent", "cornerman.optimizers.tactic")
 STRATEGIES = ("reflective", "textual_gradient", "gepa")
 BUILTIN_EVALUATORS = {
     "exact_match": f"{ALWAYS_ALLOWED}.text:ExactMatch",

@@ -23,8 +23,8 @@ from cornerman.gateway.state import Gateway
 from cornerman.gateway.websocket import router as websocket_router
 from cornerman.runner import LaunchFolder, Supervisor
 from cornerman.settings import Settings, get_settings
-from storage import migrate
-from storage.engine import Database
+from cornerman.storage import migrate
+from cornerman.storage.engine import Database
 
 _DESCRIPTION = "Train workflows, hold battles, watch both live and stop them."
 

@@ -21,9 +21,9 @@ from typing import Any
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.runs import Event
 from cornerman.gateway.figures import Figures
-from storage.engine import Database
-from storage.events import read_events
-from storage.overview import RunHead, read_live_heads, read_run_heads
+from cornerman.storage.engine import Database
+from cornerman.storage.events import read_events
+from cornerman.storage.overview import RunHead, read_live_heads, read_run_heads
 
 log = logging.getLogger(__name__)
 

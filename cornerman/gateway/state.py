@@ -11,7 +11,7 @@ from cornerman.gateway.hub import EventHub
 from cornerman.gateway.limits import FailureLimiter
 from cornerman.gateway.sessions import Sessions
 from cornerman.settings import Settings
-from storage.engine import Database
+from cornerman.storage.engine import Database
 
 
 @dataclass

@@ -11,11 +11,11 @@ from cornerman.domain.money import pico_to_usd, usd_to_pico
 from cornerman.domain.runs import BudgetState, Run
 from cornerman.domain.statistics import mean_interval
 from cornerman.settings import Settings
-from storage import battles, breakthroughs, events, kill_switch, ledger, runs, workflows
-from storage import personas as persona_rows
-from storage import ratings as rating_rows
-from storage.overview import read_live_heads
-from tasks.training_context import day_budget_name
+from cornerman.storage import battles, breakthroughs, events, kill_switch, ledger, runs, workflows
+from cornerman.storage import personas as persona_rows
+from cornerman.storage import ratings as rating_rows
+from cornerman.storage.overview import read_live_heads
+from cornerman.tasks.training_context import day_budget_name
 
 TRAINER = "agentensor_trainer"
 _SCALE = 100.0

@@ -20,7 +20,7 @@ from cornerman.gateway.routes.runs import LAST_SEQ
 from cornerman.gateway.state import Gateway, gateway_of
 from cornerman.gateway.training_message import parse_training_message
 from cornerman.runner import cancel_run, create_training_run, start_run
-from storage import runs
+from cornerman.storage import runs
 
 router = APIRouter()
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cornerman.gateway.websocket")

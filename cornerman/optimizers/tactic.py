@@ -1,6 +1,6 @@
 """Tries one given tactic: a single rewrite that includes it, kept only if it is surely better.
 
-The tactic stands in the cases' metadata, as `flows.promote` puts it there.
+The tactic stands in the cases' metadata, as `cornerman.flows.promote` puts it there.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ from cornerman.domain.promote_request import PromoteParameters
 from cornerman.domain.runs import Run, RunKind
 from cornerman.domain.scout_request import ScoutParameters
 from cornerman.domain.train_parameters import TrainParameters
+from cornerman.flows.engine import open_database
 from cornerman.runner.launches import LaunchFolder
 from cornerman.runner.promotion import keep_failed_trial
 from cornerman.runner.start import error_facts, finish_cancelled, finish_unstarted
 from cornerman.settings import get_settings
-from flows.engine import open_database
-from storage import runs
-from storage.engine import Database
+from cornerman.storage import runs
+from cornerman.storage.engine import Database
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +65,15 @@ def _parameters(run: Run) -> dict[str, Any]:
 
 async def _flow(kind: RunKind, parameters: dict[str, Any]) -> None:
     if kind == "train":
-        from flows.train import train_workflow
+        from cornerman.flows.train import train_workflow
 
         await train_workflow(TrainParameters.model_validate(parameters))
     elif kind == "battle":
-        from flows.battle import battle_batch
+        from cornerman.flows.battle import battle_batch
 
         await battle_batch(BattleParameters.model_validate(parameters))
     else:
-        from flows.scout import scout
+        from cornerman.flows.scout import scout
 
         await scout(ScoutParameters.model_validate(parameters))
 
@@ -84,7 +84,7 @@ async def promote(run_id: str) -> int:
     if launch is None:
         log.error("Nothing is known of the trial %r.", run_id)
         return 2
-    from flows.promote import promote_breakthrough
+    from cornerman.flows.promote import promote_breakthrough
 
     parameters = PromoteParameters.model_validate(launch.parameters)
     try:

@@ -13,9 +13,9 @@ from cornerman.domain.selection import no_active_personas
 from cornerman.personas import builtin_personas
 from cornerman.runner.launches import LaunchFolder
 from cornerman.settings import Settings
+from cornerman.storage import kill_switch, personas, runs, workflows
+from cornerman.storage.engine import Database
 from cornerman.workflows import builtin_workflow_ids
-from storage import kill_switch, personas, runs, workflows
-from storage.engine import Database
 
 # Scouts look at every workflow's battles; their rows need one to stand under.
 _SCOUT_WORKFLOW = "negotiation"

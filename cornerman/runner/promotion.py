@@ -8,12 +8,12 @@ from typing import Any
 from cornerman.domain.breakthroughs import Breakthrough
 from cornerman.domain.errors import ConflictError, KillSwitchActiveError, NotFoundError
 from cornerman.domain.promote_request import PromoteParameters
+from cornerman.flows.promotion_trial import make_trial
 from cornerman.runner import local
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
-from flows.promotion_trial import make_trial
-from storage import breakthroughs, kill_switch
-from storage.engine import Database
+from cornerman.storage import breakthroughs, kill_switch
+from cornerman.storage.engine import Database
 
 
 async def start_promotion(

@@ -21,8 +21,8 @@ from cornerman.domain.train_parameters import TrainParameters
 from cornerman.domain.training_parse import refuse_untrainable
 from cornerman.evaluators.base import build_evaluators
 from cornerman.settings import Settings
-from storage import checkpoints, runs, workflows
-from storage.engine import Database
+from cornerman.storage import checkpoints, runs, workflows
+from cornerman.storage.engine import Database
 
 
 def dataset_folders(settings: Settings) -> tuple[Path, ...]:

@@ -24,10 +24,10 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
+from cornerman.flows.owners import is_gone, process_owner
 from cornerman.runner.start import finish_cancelled, finish_unstarted
-from flows.owners import is_gone, process_owner
-from storage import claims, leases
-from storage.engine import Database
+from cornerman.storage import claims, leases
+from cornerman.storage.engine import Database
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from cornerman.domain.runs import Run, RunKind
 from cornerman.runner import deployed, local
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
-from storage import ledger, runs
-from storage.engine import Database
+from cornerman.storage import ledger, runs
+from cornerman.storage.engine import Database
 
 _LONGEST_START = timedelta(minutes=1)
 

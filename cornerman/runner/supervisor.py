@@ -10,8 +10,8 @@ from cornerman.domain.runs import Run
 from cornerman.runner import local
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.runner.start import finish_cancelled, finish_unstarted
-from storage import runs
-from storage.engine import Database
+from cornerman.storage import runs
+from cornerman.storage.engine import Database
 
 log = logging.getLogger(__name__)
 

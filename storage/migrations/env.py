@@ -1,10 +1,9 @@
-"""Alembic's environment: runs the history on the connection that `storage.migrate` opened."""
+"""Alembic's environment: runs the history on the connection that `cornerman.storage.migrate` opened."""
 
 from __future__ import annotations
 
 from alembic import context
-
-from storage.tables import metadata
+from cornerman.storage.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,12 +1,12 @@
 """Every table. Money is in picodollars (`*_pico`), times are UTC."""
 
-from storage.tables.battles import battles, breakthroughs, personas, ratings, turns
-from storage.tables.checkpoints import agentensor_checkpoints, best_moves
-from storage.tables.ledger import budgets, ledger_sums, llm_calls, response_cache
-from storage.tables.metadata import metadata
-from storage.tables.operations import kill_switch, leases, notifications
-from storage.tables.runs import events, run_steps, runs, workflows
-from storage.tables.training import candidates, case_results
+from cornerman.storage.tables.battles import battles, breakthroughs, personas, ratings, turns
+from cornerman.storage.tables.checkpoints import agentensor_checkpoints, best_moves
+from cornerman.storage.tables.ledger import budgets, ledger_sums, llm_calls, response_cache
+from cornerman.storage.tables.metadata import metadata
+from cornerman.storage.tables.operations import kill_switch, leases, notifications
+from cornerman.storage.tables.runs import events, run_steps, runs, workflows
+from cornerman.storage.tables.training import candidates, case_results
 
 __all__ = [
     "agentensor_checkpoints",

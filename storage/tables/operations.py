@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from cornerman.storage.tables.metadata import metadata
+from cornerman.storage.types import AutoId, Flag, Json, SafeText, Timestamp
 from sqlalchemy import Column, Integer, Table, Text
-
-from storage.tables.metadata import metadata
-from storage.types import AutoId, Flag, Json, SafeText, Timestamp
 
 kill_switch = Table(
     "kill_switch",

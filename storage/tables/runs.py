@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from cornerman.storage.tables.metadata import metadata
+from cornerman.storage.types import Flag, Json, Timestamp
 from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
-
-from storage.tables.metadata import metadata
-from storage.types import Flag, Json, Timestamp
 
 workflows = Table(
     "workflows",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from cornerman.storage.tables.metadata import metadata
+from cornerman.storage.types import Json, SafeText, Timestamp
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, Table, Text
-
-from storage.tables.metadata import metadata
-from storage.types import Json, SafeText, Timestamp
 
 candidates = Table(
     "candidates",

@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cornerman.storage.engine import Database
 from sqlalchemy import make_url, text
 
-from storage.engine import Database
 from tests.bench.training_load import standin, training_request
 from tests.support.deployed import Deployed, call, wait_for
 from tests.support.postgres import PostgresDatabases, find_binaries, run_postgres
@@ -67,7 +67,9 @@ def measure(kind: str, cases: int, seconds: float) -> dict[str, Any]:
         with machine:
             deployed = machine.cornerman("deploy")
             for number in range(RUNS):
-                machine.start("-m", "deployments.worker", "--limit", "1", name=f"worker-{number}")
+                machine.start(
+                    "-m", "cornerman.deployments.worker", "--limit", "1", name=f"worker-{number}"
+                )
             _start_runs(machine, cases)
             db = Database(machine.url.replace("postgresql://", "postgresql+psycopg://"))
             wait_for(

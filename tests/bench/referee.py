@@ -22,6 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cornerman.flows.engine import Engine, open_engine
+from cornerman.storage import ledger, runs, workflows
+from cornerman.tasks.battle_calls import Stage, ask_referee
+from cornerman.tasks.training_context import day_budget_name
+
 from cornerman.domain.agreement import auc, reliability_table
 from cornerman.domain.battles import Turn
 from cornerman.domain.candidates import Prompt
@@ -31,10 +36,6 @@ from cornerman.domain.money import pico_to_usd, usd_to_pico
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.tool_transcripts import support_scenario, turns_of
 from cornerman.domain.workflows import Criterion, Rubric, Workflow
-from flows.engine import Engine, open_engine
-from storage import ledger, runs, workflows
-from tasks.battle_calls import Stage, ask_referee
-from tasks.training_context import day_budget_name
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = "tau/gpt4o_airline_transcripts.json"

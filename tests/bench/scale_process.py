@@ -46,7 +46,7 @@ class Clock:
     """Counts what this process, its writers and the Prefect server do."""
 
     def __init__(self, server_pid: int) -> None:
-        from storage.writer import Writer
+        from cornerman.storage.writer import Writer
 
         self._server = psutil.Process(server_pid)
         self._writes, self._write_s = 0, 0.0
@@ -101,8 +101,9 @@ class Clock:
 
 
 async def _battles(size: int, number: int) -> None:
+    from cornerman.flows.battle import battle_batch
+
     from cornerman.domain.battle_request import BattleParameters
-    from flows.battle import battle_batch
 
     asked = BattleParameters(workflow_id="negotiation", batch_size=size, seed=number)
     done = await battle_batch(asked)
@@ -110,8 +111,9 @@ async def _battles(size: int, number: int) -> None:
 
 
 async def _cases(size: int, number: int) -> None:
+    from cornerman.flows.train import train_workflow
+
     from cornerman.domain.train_parameters import TrainParameters
-    from flows.train import train_workflow
 
     done = await train_workflow(TrainParameters.model_validate(training_request(size)))
     assert done["cases"]["errored"] == 0, done

@@ -130,9 +130,10 @@ def _growth(samples: list[float]) -> float:
 
 async def run_here(cases: int, seconds: float, *, rests: bool = False) -> dict[str, float]:
     """One training in this process, measured around the lab's evaluation alone."""
+    from cornerman.flows.lab import TrainingLab
+    from cornerman.flows.train import train_workflow
+
     from cornerman.domain.train_parameters import TrainParameters
-    from flows.lab import TrainingLab
-    from flows.train import train_workflow
 
     taken: dict[str, float] = {}
     plain = TrainingLab.evaluate

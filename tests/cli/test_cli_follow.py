@@ -9,13 +9,13 @@ import signal
 from typing import Any
 
 import pytest
+from cornerman.storage import events, runs, workflows
+from cornerman.storage.engine import Database
 from rich.console import Console
 
 from cornerman.cli.follow import follow
 from cornerman.cli.views import BatchView, TrainingView
 from cornerman.domain.runs import NewEvent
-from storage import events, runs, workflows
-from storage.engine import Database
 
 
 class Recorder:

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-
-from deployments.serve import RETENTION
-from flows.patient import IN_BATCHES
+from cornerman.deployments.serve import RETENTION
+from cornerman.flows.patient import IN_BATCHES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deployments"

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cornerman.deployments import limits
+from cornerman.deployments.automations import PAUSE, RESUME
+from cornerman.deployments.deploy import deploy
+from cornerman.deployments.prefect_api import PrefectServerError, is_on_postgresql, server_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.settings import PREFECT_API_URL
 
 from cornerman.domain.errors import CornermanError
 from cornerman.settings import load_settings
-from deployments import limits
-from deployments.automations import PAUSE, RESUME
-from deployments.deploy import deploy
-from deployments.prefect_api import PrefectServerError, is_on_postgresql, server_client
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_second_deploy_changes_nothing(api_url: str, client: SyncPrefectClient
 def test_deployments_are_as_the_manifest_says(api_url: str, client: SyncPrefectClient) -> None:
     deployed(api_url)
     batch = client.read_deployment_by_name("battle-batch/every-30-minutes")
-    assert batch.entrypoint == "flows.battle.battle_batch"
+    assert batch.entrypoint == "cornerman.flows.battle.battle_batch"
     assert batch.work_pool_name == "cornerman"
     assert [s.schedule.cron for s in batch.schedules] == ["*/30 * * * *"]  # type: ignore[union-attr]
     assert batch.schedules[0].schedule.timezone == "UTC"  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from cornerman.deployments.serve import Machine
 from prefect.settings.models.server.services import (
     ServerServicesDBVacuumSettings,
     ServerServicesEventPersisterSettings,
@@ -12,7 +13,6 @@ from prefect.settings.models.server.services import (
 )
 
 from cornerman.settings import load_settings
-from deployments.serve import Machine
 
 PERIOD = "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"
 

@@ -6,6 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from cornerman.flows import artifacts, reported
+from cornerman.flows.artifacts import artifact_key, progress_percent
+from cornerman.storage import runs, workflows
+from cornerman.storage.clock import now
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
@@ -13,10 +17,6 @@ from prefect.client.schemas.objects import StateType
 
 from cornerman.domain.errors import ConflictError, KillSwitchActiveError
 from cornerman.domain.runs import Run
-from flows import artifacts, reported
-from flows.artifacts import artifact_key, progress_percent
-from storage import runs, workflows
-from storage.clock import now
 from tests.support.training import World, world  # noqa: F401
 
 Result = dict[str, Any]

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cornerman.storage import checkpoints, notifications
 
 from cornerman.domain.breakthroughs import Breakthrough
 from cornerman.domain.retrain import judged, new_breakthroughs, reasons_to_train
 from cornerman.domain.retrain_request import RetrainParameters
 from cornerman.domain.statistics import PairedInterval
 from cornerman.domain.tactics import Tactic
-from storage import checkpoints, notifications
 from tests.support.llm_standin import LLMStandin
 from tests.support.training import World, cases_of, climb, request_of, world  # noqa: F401
 
@@ -67,7 +67,7 @@ def request(folder: Path) -> dict[str, Any]:
 
 
 async def night(**given: Any) -> dict[str, Any]:
-    from flows.retrain import retrain
+    from cornerman.flows.retrain import retrain
 
     done = await retrain(RetrainParameters(**given))
     [one] = done["workflows"]

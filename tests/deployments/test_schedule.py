@@ -7,11 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from cornerman.flows import schedule
 from prefect.client.schemas.objects import FlowRun
 
 from cornerman.domain.battle_request import BattleParameters
 from cornerman.settings import reset_settings
-from flows import schedule
 
 
 class _Context:

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from deployments.addresses import Addresses, AlreadyUpError, choose_prefect_port, only_one
-from deployments.supervise import Child, Supervisor
+from cornerman.deployments.addresses import Addresses, AlreadyUpError, choose_prefect_port, only_one
+from cornerman.deployments.supervise import Child, Supervisor
 
 SLEEPS = "import time; time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, lambda *a: None); print(1); time.sleep(60)"

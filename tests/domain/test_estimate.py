@@ -147,10 +147,11 @@ def test_a_budget_that_is_too_small_is_told() -> None:
 
 
 def test_the_bounds_are_those_of_the_calls() -> None:
+    from cornerman.tasks.judge import JUDGE_MAX_TOKENS as judge
+    from cornerman.tasks.rewrite import REWRITE_MAX_TOKENS as rewrite
+    from cornerman.tasks.scout import SCOUT_MAX_TOKENS as scout
+
     from cornerman.clients.chat_request import ChatRequest
-    from tasks.judge import JUDGE_MAX_TOKENS as judge
-    from tasks.rewrite import REWRITE_MAX_TOKENS as rewrite
-    from tasks.scout import SCOUT_MAX_TOKENS as scout
 
     agent = ChatRequest(role="agent", model="m", messages=()).max_tokens
     assert (agent, judge) == (AGENT_MAX_TOKENS, JUDGE_MAX_TOKENS)

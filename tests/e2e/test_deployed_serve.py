@@ -103,7 +103,7 @@ def test_one_machine_from_start_to_end(serving: Serving) -> None:
     assert "already up" in second.stdout + second.stderr
     assert shown["address"] in second.stdout
 
-    worker = serving.child("deployments.worker")
+    worker = serving.child("cornerman.deployments.worker")
     worker.kill()
     again = wait_for(lambda: _another(serving, worker.pid), seconds=30, what=serving.log)
     assert again.pid != worker.pid
@@ -118,7 +118,7 @@ def test_one_machine_from_start_to_end(serving: Serving) -> None:
 
 def _another(serving: Serving, pid: int) -> psutil.Process | None:
     try:
-        found = serving.child("deployments.worker")
+        found = serving.child("cornerman.deployments.worker")
     except (StopIteration, psutil.NoSuchProcess):
         return None
     return found if found.pid != pid else None

@@ -125,7 +125,7 @@ async def test_the_second_referee_sees_the_sides_the_other_way(arena: Arena) -> 
 
 
 async def test_no_active_personas_says_what_to_type(arena: Arena) -> None:
-    from storage.personas import update_persona_active
+    from cornerman.storage.personas import update_persona_active
 
     with arena.db.writing() as session:
         for n in range(14):
@@ -148,7 +148,7 @@ async def test_names_an_unknown_workflow(arena: Arena) -> None:
 
 
 async def test_ratings_are_stored_after_each_batch(arena: Arena) -> None:
-    from storage.ratings import read_ratings
+    from cornerman.storage.ratings import read_ratings
 
     result = await arena.batch(batch_size=3)
     with arena.db.reading() as session:

@@ -115,8 +115,8 @@ async def test_the_kill_switch_stops_every_process_within_a_second(arena: Arena)
 RESERVE = """
 import sys
 from cornerman.domain.ledger import CallEstimate, CallScope
-from storage.engine import Database
-from storage.ledger import reserve_call
+from cornerman.storage.engine import Database
+from cornerman.storage.ledger import reserve_call
 
 with Database(sys.argv[1]).writing() as session:
     reserve_call(session, CallScope("other"), CallEstimate("agent", "agent-m", 1, 10))

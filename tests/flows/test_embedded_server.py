@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cornerman.flows import embedded_server
 from prefect.client.schemas.responses import ConcurrencyLimitWithLeaseResponse
-
-from flows import embedded_server
 
 
 async def _answer(

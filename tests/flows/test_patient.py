@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cornerman.flows.patient import LONGEST_LOCK_MS, patient, prefect_app, shorten_lock_waits
 from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, temporary_settings
 from sqlalchemy import text
@@ -14,8 +15,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
-
-from flows.patient import LONGEST_LOCK_MS, patient, prefect_app, shorten_lock_waits
 
 
 class _Busy:

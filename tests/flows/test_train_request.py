@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 import yaml
+from cornerman.flows.train import train_workflow
 from prefect.client.orchestration import get_client
 
 from cornerman.cli.main import run
 from cornerman.cli.training_request import continued_run
 from cornerman.domain.errors import BadInputError
-from flows.train import train_workflow
 from tests.support.http_standin import HttpReply, HttpStandin
 from tests.support.llm_standin import LLMStandin
 from tests.support.training import CLIMBING_AGENT, World, climb, request_of

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 import pytest
+from cornerman.storage import kill_switch, runs
 
 from cornerman.domain.errors import ConflictError
-from storage import kill_switch, runs
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.training import CLIMBING_AGENT, World, climb, is_optimizer, request_of
 

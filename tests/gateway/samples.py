@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from cornerman.storage import battles, breakthroughs, checkpoints, workflows
+from cornerman.storage.engine import Database
+
 from cornerman.domain.battles import Battle, Turn
 from cornerman.domain.breakthroughs import Breakthrough
 from cornerman.domain.checkpoints import NewCheckpoint
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.tactics import Tactic
-from storage import battles, breakthroughs, checkpoints, workflows
-from storage.engine import Database
 from tests.gateway.serving import new_run
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cornerman.storage import personas, runs, workflows
+from cornerman.storage.engine import Database
+from cornerman.storage.kill_switch import create_kill_switch_state
 
 from cornerman.personas import builtin_personas
-from storage import personas, runs, workflows
-from storage.engine import Database
-from storage.kill_switch import create_kill_switch_state
 from tests.gateway.serving import Served, end, new_run
 
 

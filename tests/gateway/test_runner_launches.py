@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cornerman.storage import runs, workflows
+from cornerman.storage.engine import Database
 
 from cornerman.domain.errors import CornermanError
 from cornerman.runner import LaunchFolder, Supervisor, cancel_run, local, start_run
 from cornerman.runner.launches import Launch
 from cornerman.runner.supervisor import MOST_RESTARTS
 from cornerman.settings import load_settings
-from storage import runs, workflows
-from storage.engine import Database
 
 
 @pytest.fixture

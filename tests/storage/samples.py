@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage import runs, workflows
+from cornerman.storage.clock import now
+from cornerman.storage.engine import Database
+from cornerman.storage.tables import metadata
 from sqlalchemy import insert
 
 from cornerman.domain.cases import Case, CaseResult, Score
 from cornerman.domain.checkpoints import NewCheckpoint
 from cornerman.domain.ledger import CallEstimate, CallScope
-from storage import runs, workflows
-from storage.clock import now
-from storage.engine import Database
-from storage.tables import metadata
 
 USD = 10**12
 

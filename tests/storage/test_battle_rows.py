@@ -5,6 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cornerman.storage import (
+    battles,
+    breakthroughs,
+    notifications,
+    personas,
+    ratings,
+    runs,
+    workflows,
+)
+from cornerman.storage.engine import Database
+from cornerman.storage.tables import notifications as message_rows
 from sqlalchemy import update
 
 from cornerman.domain.battles import Battle, Turn
@@ -12,9 +23,6 @@ from cornerman.domain.breakthroughs import Breakthrough, Tactic
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.ratings import Rating
-from storage import battles, breakthroughs, notifications, personas, ratings, runs, workflows
-from storage.engine import Database
-from storage.tables import notifications as message_rows
 
 SCENARIO = Scenario(id="s", description="d", agent_goal="a", persona_goal="p")
 PERSONA = Persona(id="p1", name="P\x00One", system_prompt="You are P1.", workflow_id="lab")

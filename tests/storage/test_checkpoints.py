@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cornerman.storage import checkpoints, clock
+from cornerman.storage.engine import Database
+from cornerman.storage.tables import agentensor_checkpoints
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from cornerman.domain.checkpoints import Checkpoint
 from cornerman.domain.errors import NotFoundError
-from storage import checkpoints, clock
-from storage.engine import Database
-from storage.tables import agentensor_checkpoints
 from tests.storage.samples import new_checkpoint
 
 

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
+from cornerman.storage import workflows, writer
+from cornerman.storage.engine import Database
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import StorageError
-from storage import workflows, writer
-from storage.engine import Database
 
 
 @contextlib.asynccontextmanager

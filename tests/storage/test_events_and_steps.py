@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cornerman.storage import candidates, cases, events, response_cache, steps
+from cornerman.storage.engine import Database
 
 from cornerman.domain.candidates import Candidate, Prompt
 from cornerman.domain.cases import CaseError
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.runs import NewEvent
-from storage import candidates, cases, events, response_cache, steps
-from storage.engine import Database
 from tests.storage.samples import case_result, make_run
 
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cornerman.storage import clock, kill_switch, leases, ledger, runs
+from cornerman.storage.engine import Database
 
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
 from cornerman.domain.ledger import CallOutcome
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState
-from storage import clock, kill_switch, leases, ledger, runs
-from storage.engine import Database
 from tests.storage.samples import USD, estimate, make_run, scope
 
 

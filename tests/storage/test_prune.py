@@ -6,16 +6,16 @@ import json
 from datetime import timedelta
 
 import pytest
+from cornerman.storage import cases, checkpoints, events, ledger, overview, prune, runs
+from cornerman.storage.clock import now
+from cornerman.storage.engine import Database
+from cornerman.storage.tables import metadata
+from cornerman.storage.tables import runs as runs_table
 from sqlalchemy import func, select, update
 
 from cornerman.domain.errors import ConflictError
 from cornerman.domain.ledger import CallOutcome
 from cornerman.domain.runs import NewEvent, RunStatus
-from storage import cases, checkpoints, events, ledger, overview, prune, runs
-from storage.clock import now
-from storage.engine import Database
-from storage.tables import metadata
-from storage.tables import runs as runs_table
 from tests.storage.samples import (
     case_result,
     estimate,

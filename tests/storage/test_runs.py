@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cornerman.storage import clock, events, run_reads, runs, workflows
+from cornerman.storage.engine import Database
 
 from cornerman.domain.errors import ConflictError, NotFoundError
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, NewEvent, Run
-from storage import clock, events, run_reads, runs, workflows
-from storage.engine import Database
 from tests.storage.samples import make_run
 
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from cornerman.storage import cases, checkpoints, clock, events, kill_switch, runs, steps
+from cornerman.storage.engine import Database
+from cornerman.storage.types import TOO_DEEP, Timestamp, plain_json
 
 from cornerman.domain.cases import CaseError
 from cornerman.domain.runs import NewEvent
-from storage import cases, checkpoints, clock, events, kill_switch, runs, steps
-from storage.engine import Database
-from storage.types import TOO_DEEP, Timestamp, plain_json
 from tests.storage.samples import case_result, make_run, new_checkpoint
 
 

@@ -11,12 +11,13 @@ import random
 import sys
 from typing import Any
 
+from cornerman.storage import checkpoints, events
+from cornerman.storage.engine import Database
+from cornerman.tasks.meter import DatabaseMeter
+
 from cornerman.domain.errors import BudgetExceededError
 from cornerman.domain.ledger import CallOutcome
 from cornerman.domain.runs import NewEvent
-from storage import checkpoints, events
-from storage.engine import Database
-from tasks.meter import DatabaseMeter
 from tests.storage.samples import estimate, make_run, new_checkpoint, scope
 
 CHECKPOINTS, EVENTS, SHARED_LIMIT, MOST_A_CALL = 25, 200, 20_000, 100

@@ -11,10 +11,11 @@ import os
 import sys
 from typing import Any
 
+from cornerman.storage import events, ledger
+from cornerman.storage.engine import Database
+
 from cornerman.domain.ledger import CallOutcome
 from cornerman.domain.runs import NewEvent
-from storage import events, ledger
-from storage.engine import Database
 from tests.storage.samples import estimate, scope
 
 

@@ -21,6 +21,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
+from cornerman.storage import battles, breakthroughs, events, kill_switch, personas, runs, workflows
+from cornerman.storage.engine import Database
+from cornerman.storage.tables import budgets, llm_calls
 from prefect.settings import PREFECT_API_URL
 from sqlalchemy import func, select
 
@@ -29,9 +32,6 @@ from cornerman.domain.battles import Battle
 from cornerman.domain.personas import Persona
 from cornerman.domain.runs import Event, KillSwitch, Run
 from cornerman.settings import reset_settings
-from storage import battles, breakthroughs, events, kill_switch, personas, runs, workflows
-from storage.engine import Database
-from storage.tables import budgets, llm_calls
 from tests.support.llm_standin import LLMStandin, Reply
 
 WORKFLOW = "lab"
@@ -158,13 +158,14 @@ class Arena:
 
     async def batch(self, **fields: Any) -> dict[str, Any]:
         """Hold a batch and return its result."""
-        from flows.battle import battle_batch
+        from cornerman.flows.battle import battle_batch
 
         return await battle_batch(BattleParameters(**{"workflow_id": WORKFLOW, **fields}))
 
     async def scout(self) -> dict[str, Any]:
+        from cornerman.flows.scout import scout
+
         from cornerman.domain.scout_request import ScoutParameters
-        from flows.scout import scout
 
         return await scout(ScoutParameters.model_validate({}))
 

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flows.patient import IN_BATCHES
-from storage.engine import Database
-from storage.migrate import upgrade
+from cornerman.flows.patient import IN_BATCHES
+from cornerman.storage.engine import Database
+from cornerman.storage.migrate import upgrade
+
 from tests.support.command import run_cornerman
 from tests.support.ports import free_port
 
@@ -60,7 +61,7 @@ class Deployed:
         database = Database(self.url.replace("postgresql://", "postgresql+psycopg://"))
         upgrade(database)
         database.close()
-        self.start("-m", "deployments.prefect_server", str(self.port), name="prefect")
+        self.start("-m", "cornerman.deployments.prefect_server", str(self.port), name="prefect")
         wait_for(lambda: answers(f"{self.api}/health"), seconds=90)
         return self
 
@@ -86,7 +87,7 @@ class Deployed:
         return process
 
     def worker(self, name: str) -> subprocess.Popen[bytes]:
-        return self.start("-m", "deployments.worker", "--name", name, name=name)
+        return self.start("-m", "cornerman.deployments.worker", "--name", name, name=name)
 
     def gateway(self) -> str:
         """Start the gateway alone; returns its address."""

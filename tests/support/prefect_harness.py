@@ -33,7 +33,7 @@ def _run_server(server: Any) -> subprocess.Popen[bytes]:
 
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "deployments.prefect_server", str(server.port)],
+        [sys.executable, "-m", "cornerman.deployments.prefect_server", str(server.port)],
         env={
             **os.environ,
             "PREFECT_UI_ENABLED": "0",

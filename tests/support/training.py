@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cornerman.storage import events, runs
+from cornerman.storage.engine import Database
 from sqlalchemy import text
 
 from cornerman.domain.runs import Event, Run
 from cornerman.domain.train_parameters import TrainParameters
 from cornerman.settings import get_settings, reset_settings
-from storage import events, runs
-from storage.engine import Database
 from tests.support.llm_standin import Reply
 
 MODEL_KEY = "sk-standin-0123456789abcdef"
@@ -112,7 +112,7 @@ class World:
 
     async def train(self, request: dict[str, Any], run_id: str = "r1") -> dict[str, Any]:
         """Run a training in this process."""
-        from flows.train import train_workflow
+        from cornerman.flows.train import train_workflow
 
         return await train_workflow(TrainParameters(**request, run_id=run_id))
 

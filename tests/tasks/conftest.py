@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from cornerman.storage import cases, events, ledger, runs
+from cornerman.storage.engine import Database
+from cornerman.tasks.agent import build_agent
+from cornerman.tasks.case_record import CaseJob
+from cornerman.tasks.judge import judge_chat
+from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.training_context import TrainingContext
 from pydantic import SecretStr
 
 from cornerman.clients.llm import LLM, LLMEndpoint
@@ -17,13 +24,6 @@ from cornerman.domain.runs import Event
 from cornerman.domain.training_parse import parse_train_spec
 from cornerman.evaluators.base import build_evaluators
 from cornerman.settings import load_settings
-from storage import cases, events, ledger, runs
-from storage.engine import Database
-from tasks.agent import build_agent
-from tasks.case_record import CaseJob
-from tasks.judge import judge_chat
-from tasks.meter import DatabaseMeter
-from tasks.training_context import TrainingContext
 from tests.storage.samples import make_run
 from tests.support.llm_standin import LLMStandin
 

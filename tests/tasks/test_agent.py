@@ -8,11 +8,7 @@ import pickle
 from typing import Any
 
 import pytest
-
-from cornerman.domain.candidates import Prompt
-from cornerman.domain.errors import BadInputError, EntrypointRefusedError
-from cornerman.domain.training import GraphOptions
-from tasks.agent import (
+from cornerman.tasks.agent import (
     AgentContext,
     PromptText,
     build_agent,
@@ -20,6 +16,10 @@ from tasks.agent import (
     fill_prompt,
     prompts_for_agent,
 )
+
+from cornerman.domain.candidates import Prompt
+from cornerman.domain.errors import BadInputError, EntrypointRefusedError
+from cornerman.domain.training import GraphOptions
 from tests.tasks.conftest import HERE
 
 PROMPTS = {"system": Prompt(text="Be kind.", model="m", model_kwargs={"top_p": 1})}

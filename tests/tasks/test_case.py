@@ -9,6 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cornerman.storage import kill_switch, runs
+from cornerman.tasks.case import CaseOverError, run_case
+from cornerman.tasks.case_record import CaseErroredError, errored_result, store_case
 
 from cornerman.domain.cases import CaseResult
 from cornerman.domain.errors import (
@@ -17,9 +20,6 @@ from cornerman.domain.errors import (
     KillSwitchActiveError,
     RunCancelledError,
 )
-from storage import kill_switch, runs
-from tasks.case import CaseOverError, run_case
-from tasks.case_record import CaseErroredError, errored_result, store_case
 from tests.support.llm_standin import Reply
 from tests.tasks import users_code
 from tests.tasks.conftest import Bench

@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from cornerman.storage import kill_switch, ledger
+from cornerman.storage.engine import Database
+from cornerman.tasks.meter import DatabaseMeter, Tally, telling_waits
 
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
 from cornerman.domain.ledger import CallOutcome
-from storage import kill_switch, ledger
-from storage.engine import Database
-from tasks.meter import DatabaseMeter, Tally, telling_waits
 from tests.storage.samples import estimate, make_run, scope
 
 DAY = {"day": 100}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from storage import slots
-from storage.engine import Database
-from tasks.slots import SharedSlots
+from cornerman.storage import slots
+from cornerman.storage.engine import Database
+from cornerman.tasks.slots import SharedSlots
 
 
 def shared(db: Database, *, most: int = 8) -> SharedSlots:

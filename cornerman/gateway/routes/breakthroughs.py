@@ -15,7 +15,7 @@ from cornerman.gateway.errors import not_found
 from cornerman.gateway.models import BreakthroughBody, BreakthroughsAnswer, StateChange
 from cornerman.gateway.wiring import GatewayDep
 from cornerman.runner import start_promotion
-from storage import breakthroughs
+from cornerman.storage import breakthroughs
 
 router = APIRouter(prefix="/api/breakthroughs", tags=["breakthroughs"], dependencies=[require_api])
 

@@ -14,7 +14,7 @@ from cornerman.gateway.errors import not_found
 from cornerman.gateway.models import CheckpointBody
 from cornerman.gateway.state import Gateway
 from cornerman.gateway.wiring import GatewayDep
-from storage import checkpoints, workflows
+from cornerman.storage import checkpoints, workflows
 
 router = APIRouter(
     prefix="/api/workflows/{workflow}/agentensor", tags=["checkpoints"], dependencies=[require_api]

@@ -22,7 +22,7 @@ from cornerman.gateway.models import (
 from cornerman.gateway.state import Gateway
 from cornerman.gateway.wiring import GatewayDep
 from cornerman.runner import create_batch_run, create_scout_run, start_run
-from storage import runs
+from cornerman.storage import runs
 
 router = APIRouter(prefix="/api/cron", tags=["cron"], dependencies=[require_cron])
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cornerman.gateway.cron")

@@ -17,7 +17,7 @@ from cornerman.gateway.models import Health
 from cornerman.gateway.state import Gateway
 from cornerman.gateway.wiring import GatewayDep
 from cornerman.runner.deployed import is_healthy
-from storage.kill_switch import read_kill_switch
+from cornerman.storage.kill_switch import read_kill_switch
 
 router = APIRouter(tags=["health"])
 _ASK_SECONDS = 3.0

@@ -11,7 +11,7 @@ from cornerman.gateway.auth import ApiCaller, client_address, require_api
 from cornerman.gateway.describe import answers
 from cornerman.gateway.models import KillSwitchBody, KillSwitchChange
 from cornerman.gateway.wiring import GatewayDep
-from storage.kill_switch import create_kill_switch_state, read_kill_switch
+from cornerman.storage.kill_switch import create_kill_switch_state, read_kill_switch
 
 router = APIRouter(prefix="/api/kill-switch", tags=["kill-switch"], dependencies=[require_api])
 

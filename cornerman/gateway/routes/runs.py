@@ -23,7 +23,7 @@ from cornerman.gateway.streams import (
 )
 from cornerman.gateway.wiring import GatewayDep
 from cornerman.runner import cancel_run
-from storage import events, ledger, runs
+from cornerman.storage import events, ledger, runs
 
 router = APIRouter(prefix="/api/runs", tags=["runs"], dependencies=[require_api])
 

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.storage import (
+    battles,
+    breakthroughs,
+    checkpoints,
+    events,
+    personas,
+    ratings,
+    runs,
+    workflows,
+)
+
 from cornerman.domain.battles import Battle, Outcome, SubScore, Turn
 from cornerman.domain.breakthroughs import Breakthrough, Tactic
 from cornerman.domain.checkpoints import NewCheckpoint
@@ -11,7 +22,6 @@ from cornerman.domain.ratings import rate
 from cornerman.domain.runs import NewEvent
 from cornerman.personas import builtin_personas
 from cornerman.workflows import builtin_workflow
-from storage import battles, breakthroughs, checkpoints, events, personas, ratings, runs, workflows
 
 WORKFLOW = "negotiation"
 HOSTILE = "battle-hostile"
