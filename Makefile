@@ -29,8 +29,9 @@ test: env-test  ## Run every test
 check: env-dev  ## Lint, formatting, types and the layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python scripts/layout.py
 	@$(BIN)/pyright
-	@$(BIN)/lint-imports
+	@cd build/layout && ../../$(BIN)/lint-imports --config ../../pyproject.toml
 
 format: env-dev  ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """The process of a Prefect server that `cornerman serve` started: API, pages and all services.
 
-`python -m cornerman.deployments.prefect_server PORT`; the database comes by Prefect's own variables.
+`python -m cornerman.deployments.prefect_server PORT`; Prefect's own variables name the database.
 """
 
 from __future__ import annotations

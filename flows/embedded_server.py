@@ -1,4 +1,4 @@
-"""The process of the embedded Prefect server: `python -m cornerman.flows.embedded_server PORT FOLDER`.
+"""The embedded Prefect server: `python -m cornerman.flows.embedded_server PORT FOLDER`.
 
 It serves this one parent and ends when the parent does, however the parent ends: its standard
 input is a pipe from the parent, and the end of that pipe is the end of the server and its folder.

@@ -1,4 +1,4 @@
-"""One training run from its request to its last epoch; `cornerman.flows.train` says in which order."""
+"""One training run from its request to its last epoch; `flows/train.py` puts it in order."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A flow's process ends with its worker, so that another worker can take the run over at once.
 
-`cornerman.deployments.worker` holds a lock on a file for as long as it lives and names the file to what it
-starts. A lock is let go by the system itself, whatever ends the worker; a process id would not
-tell as much, since numbers are used again.
+`cornerman.deployments.worker` holds a lock on a file for as long as it lives and names the file to
+what it starts. A lock is let go by the system itself, whatever ends the worker; a process id would
+not tell as much, since numbers are used again.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def install_local_model() -> bool:
 
 def install_project() -> None:
     """Install the checkout itself, editable, with its `cornerman` command."""
-    state = digest((ROOT / "pyproject.toml").read_text())
+    state = digest((ROOT / "pyproject.toml").read_text(), (ROOT / "setup.py").read_text())
     if is_made("project", state):
         return
     BUILDING.touch()

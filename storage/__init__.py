@@ -1,6 +1,6 @@
 """Durable state: engine, tables, functions on a Session, migrations.
 
-Functions take a `Session`, flush and never commit; `cornerman.storage.engine.Database` opens the one short
+Functions take a `Session`, flush and never commit; `engine.Database` opens the one short
 transaction around them. Absent is `None`. They return domain records, never rows.
 """
 

@@ -1,6 +1,6 @@
 """Budgets: limits with what is spent and reserved under them.
 
-For each, `spent + reserved` never passes the limit; only `cornerman.storage.ledger` changes them, in the
+For each, `spent + reserved` never passes the limit; only `storage.ledger` changes them, in the
 one writer transaction, together with a call's own row.
 """
 

@@ -1,4 +1,4 @@
-"""Alembic's environment: runs the history on the connection that `cornerman.storage.migrate` opened."""
+"""Alembic's environment: runs the history on the connection that `migrate` opened."""
 
 from __future__ import annotations
 
