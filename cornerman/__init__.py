@@ -13,9 +13,9 @@ _WHERE = {
     "train_workflow": "cornerman.flows.train",
     "battle_batch": "cornerman.flows.battle",
     "scout": "cornerman.flows.scout",
-    "TrainParameters": "cornerman.domain.train_parameters",
-    "BattleParameters": "cornerman.domain.battle_request",
-    "ScoutParameters": "cornerman.domain.scout_request",
+    "TrainParameters": "cornerman.domain.training",
+    "BattleParameters": "cornerman.domain.battles.request",
+    "ScoutParameters": "cornerman.domain.battles.breakthroughs",
 }
 
 

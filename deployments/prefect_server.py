@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import uvicorn
+
 from cornerman.deployments.parent import end_with_parent
 
 _GOODBYE_SECONDS = 2
@@ -16,7 +17,7 @@ _GOODBYE_SECONDS = 2
 def main() -> None:
     """Serve Prefect on loopback until told to stop."""
     config = uvicorn.Config(
-        "cornerman.flows.patient:prefect_app",
+        "cornerman.flows.plumbing.patient:prefect_app",
         factory=True,
         host="127.0.0.1",
         port=int(sys.argv[1]),

@@ -26,10 +26,9 @@ from cornerman.deployments.addresses import (
     only_one,
 )
 from cornerman.deployments.supervise import Child, Supervisor
-from cornerman.flows.patient import IN_BATCHES
-from cornerman.storage.sidecar import prefect_database
-
+from cornerman.flows.plumbing.patient import IN_BATCHES
 from cornerman.settings import Settings, child_environment
+from cornerman.storage.database.connect import prefect_database
 
 __all__ = ["Addresses", "AlreadyUpError", "Machine", "only_one", "serve"]
 

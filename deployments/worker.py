@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from cornerman.deployments.parent import end_with_parent
-
 from cornerman.settings import child_environment, get_settings
-from cornerman.settings.process import WORKER_LOCK
+from cornerman.settings.load import WORKER_LOCK
 
 POOL = "cornerman"
 # Prefect's own: runs would wait ten seconds and more.
@@ -73,10 +72,10 @@ def _hold_lock(folder: Path) -> Path:
 
 
 async def _work(pool: str, name: str, limit: int | None) -> None:
-    from cornerman.deployments.announce import announce_forever
-    from cornerman.flows.engine import open_database
     from prefect.workers.process import ProcessWorker
 
+    from cornerman.deployments.automations import announce_forever
+    from cornerman.flows.engine import open_database
     from cornerman.runner.rescue import Rescuer
 
     async with open_database() as db:

@@ -9,19 +9,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from cornerman.flows.battle_confirm import confirm_breakthroughs
-from cornerman.flows.battle_end import end_batch, end_failed_batch, scout_batch
-from cornerman.flows.battle_hold import BatchTimeUpError, hold_battles
-from cornerman.flows.battle_run import BattleRun, prepare_batch
-from cornerman.flows.embedded import ServedFlow
-from cornerman.flows.engine import open_engine
-from cornerman.flows.own_id import own_id
-from cornerman.flows.reported import reported, run_name
-from cornerman.flows.session import RunSession, run_session
 from prefect.runtime import flow_run
 
-from cornerman.domain.battle_request import BattleParameters
+from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.errors import RunCancelledError, StopError
+from cornerman.flows.battle_confirm import confirm_breakthroughs
+from cornerman.flows.battle_end import end_batch, end_failed_batch, scout_batch
+from cornerman.flows.battle_run import BatchTimeUpError, BattleRun, hold_battles, prepare_batch
+from cornerman.flows.engine import open_engine, own_id
+from cornerman.flows.plumbing.embedded import ServedFlow
+from cornerman.flows.plumbing.reported import reported, run_name
+from cornerman.flows.session import RunSession, run_session
 
 
 async def _battle(parameters: BattleParameters) -> dict[str, Any]:

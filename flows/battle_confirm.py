@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.flows.battle_hold import hold_battles
-from cornerman.flows.battle_run import battle_id, new_battle
-from cornerman.storage import battles, breakthroughs, ledger
-from cornerman.tasks.battle_context import BattleContext, BattleJob
-
 from cornerman.domain.battles import Battle
-from cornerman.domain.breakthroughs import (
+from cornerman.domain.battles.breakthroughs import (
     RERUNS,
     Breakthrough,
     breakthrough_bar,
@@ -19,6 +14,9 @@ from cornerman.domain.breakthroughs import (
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import BudgetState
 from cornerman.domain.seeds import derived_seed
+from cornerman.flows.battle_run import battle_id, hold_battles, new_battle
+from cornerman.storage import battles, breakthroughs, ledger
+from cornerman.tasks.battle_context import BattleContext, BattleJob
 
 # Another seed may talk longer; what is left must hold so many times what the first one took.
 _MARGIN = 1.5

@@ -1,4 +1,9 @@
-"""How a batch ends: unfinished battles, ratings, its result, and the messages."""
+"""What people are told of a batch.
+
+Ratings after a batch, and the alert when a version got worse.
+
+How a batch ends: unfinished battles, ratings, its result, and the messages.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +13,144 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from cornerman.flows.battle_ratings import Standing, rate_batch, regression_fact
-from cornerman.flows.battle_run import BattleRun
-from cornerman.flows.battle_tell import batch_facts, failure_fact
-from cornerman.storage import battles, breakthroughs, events, ledger, runs
-from cornerman.tasks.battle import end_battle
-from cornerman.tasks.battle_context import BattleContext
-from cornerman.tasks.budget_stop import trip_kill_switch
-from cornerman.tasks.notify import notify_all
-from cornerman.tasks.scout import ScoutContext, scout_battle
-
-from cornerman.domain.agreement import referee_agreement
+from cornerman.domain import notices
 from cornerman.domain.battles import Battle, batch_metrics
+from cornerman.domain.battles.breakthroughs import Breakthrough
+from cornerman.domain.battles.ratings import RegressionAlert, rate, regression, scores_by_persona
 from cornerman.domain.errors import BudgetExceededError, CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
+from cornerman.domain.notices import (
+    BatchDone,
+    BreakthroughFound,
+    BudgetStopped,
+    Regression,
+    RunFailed,
+)
+from cornerman.domain.referee.agreement import referee_agreement
 from cornerman.domain.runs import NewEvent, RunStatus
+from cornerman.flows.battle_run import RECENT_BATTLES, BattleRun
+from cornerman.storage import battles, breakthroughs, events, ledger, ratings, runs
+from cornerman.tasks.battle import end_battle
+from cornerman.tasks.battle_context import BattleContext
+from cornerman.tasks.notify import Fact, notify_all, trip_kill_switch
+from cornerman.tasks.scout import ScoutContext, scout_battle
+
+
+def batch_facts(
+    session: Any, context: BattleContext, result: dict[str, Any], stop: StopError | None
+) -> list[Fact]:
+    """That a batch is done, its breakthroughs, and a budget that stopped it."""
+    done = BatchDone(
+        batch_id=context.batch_id,
+        completed=result["battlesCompleted"],
+        total=len(result["battles"]),
+        average_score=result["averageScore"],
+        cost_usd=result["totalCost"],
+        budget_usd=context.batch_budget_usd,
+        breakthroughs=result["breakthroughs"],
+        errors=tuple(result["errors"]),
+        stopped_by=result["stoppedBy"],
+        simulated=context.simulated,
+    )
+    facts = [Fact(f"batch:{context.batch_id}:done", "batch", notices.batch_done(done))]
+    found = breakthroughs.read_breakthroughs(session, batch_id=context.batch_id)
+    facts += [breakthrough_fact(one) for one in found]
+    if isinstance(stop, BudgetExceededError):
+        facts.append(budget_fact(context.batch_id, stop, simulated=context.simulated))
+    return facts
+
+
+def breakthrough_fact(found: Breakthrough) -> Fact:
+    """A breakthrough, told once whoever found it."""
+    confirmed = {None: "", True: " (confirmed by re-runs)", False: " (not confirmed by re-runs)"}
+    notice = BreakthroughFound(
+        battle_id=found.battle_id,
+        persona=found.persona_id,
+        score=found.score,
+        tactic=f"{found.tactic.title}: {found.tactic.tactic}{confirmed[found.confirmed]}",
+        snippet=found.tactic.snippet,
+        simulated=found.simulated,
+    )
+    return Fact(f"breakthrough:{found.id}", "breakthrough", notices.breakthrough(notice))
+
+
+def budget_fact(run_id: str, stop: BudgetExceededError, *, simulated: bool) -> Fact:
+    """A budget that stopped a run and turned the kill-switch on."""
+    stopped = BudgetStopped(
+        budget=stop.scope,
+        limit_usd=stop.limit_usd,
+        spent_usd=stop.spent_usd,
+        run_id=run_id,
+        kill_switch=True,
+        simulated=simulated,
+    )
+    return Fact(f"budget:{run_id}:{stop.scope}", "budget", notices.budget_stopped(stopped))
+
+
+def failure_fact(run_id: str, facts: dict[str, Any], *, simulated: bool) -> Fact:
+    """A run that failed, with what mends it."""
+    error = f"{facts['type']}: {facts['message']}"
+    notice = RunFailed(run_id, error, facts["hint"], simulated=simulated)
+    return Fact(f"run:{run_id}:failed", "failure", notices.failure(notice))
+
+
+class Standing:
+    """Where the agent's version stands after a batch.
+
+    Args:
+        previous: The version before this one that has rated battles; None when there is none.
+        alert: It is worse than `previous` with 95% confidence.
+    """
+
+    def __init__(self, previous: str | None, alert: RegressionAlert | None) -> None:
+        self.previous = previous
+        self.alert = alert
+
+    def as_dict(self) -> dict[str, Any] | None:
+        """The alert's figures for the result; None without an alert."""
+        if self.alert is None:
+            return None
+        return asdict(self.alert) | {"previous": self.previous}
+
+
+async def rate_batch(context: BattleContext) -> Standing:
+    """Rate versions and personas on what was held so far, and store it for this batch."""
+    recent = await context.db.read(
+        battles.read_battles,
+        workflow_id=context.workflow.id,
+        simulated=context.simulated,
+        limit=RECENT_BATTLES,
+    )
+    # In a thread: the fits take tenths of a second, in which the heart could not beat.
+    rated = await asyncio.to_thread(rate, recent, seed=context.request.seed)
+    await context.db.write(ratings.create_ratings, context.workflow.id, context.batch_id, rated)
+    versions = list(dict.fromkeys(b.agent_version for b in recent if b.rated))
+    if len(versions) < 2 or versions[-1] != context.agent_version:
+        return Standing(None, None)
+    before, after = versions[-2], versions[-1]
+    alert = await asyncio.to_thread(
+        regression, scores_by_persona(recent, before), scores_by_persona(recent, after)
+    )
+    return Standing(before, alert)
+
+
+def regression_fact(context: BattleContext, standing: Standing) -> Fact | None:
+    """What to tell of a regression: once for each pair of versions."""
+    alert, previous = standing.alert, standing.previous
+    if alert is None or previous is None:
+        return None
+    notice = Regression(
+        version=context.agent_version,
+        previous=previous,
+        difference=alert.difference,
+        low=alert.low,
+        high=alert.high,
+        battles=alert.personas,
+        simulated=context.simulated,
+    )
+    key = f"regression:{context.workflow.id}:{previous}:{context.agent_version}"
+    return Fact(key, "regression", notices.regression(notice))
+
 
 # Scouting a batch whose time is up may still take so long; what is left is the next scout's.
 SCOUT_GRACE_SECONDS = 5.0

@@ -1,11 +1,31 @@
-"""One battle batch from its request to its jobs; `cornerman.flows.battle` says what comes after."""
+"""One batch at a time; and what becomes of a batch whose process died.
+
+Holding battles: so many at once, until the time is up.
+
+One battle batch from its request to its jobs; `cornerman.flows.battle` says what comes after.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from cornerman.flows.battle_overlap import refuse_overlap
+from cornerman.domain.battles import Battle
+from cornerman.domain.battles.request import BattleParameters
+from cornerman.domain.battles.workflows import Workflow, scenario_for
+from cornerman.domain.errors import ConflictError, KillSwitchActiveError, LLMError, StopError
+from cornerman.domain.personas import Persona
+from cornerman.domain.personas.selection import (
+    PersonaHistory,
+    named_personas,
+    persona_histories,
+    select_personas,
+)
+from cornerman.domain.runs import Run
+from cornerman.domain.seeds import derived_seed
+from cornerman.domain.training.candidates import Prompt
 from cornerman.flows.battle_workflow import (
     ensure_personas,
     read_agent,
@@ -13,23 +33,78 @@ from cornerman.flows.battle_workflow import (
     read_battle_workflow,
 )
 from cornerman.flows.engine import Engine
-from cornerman.storage import battles, kill_switch, personas, runs, workflows
+from cornerman.flows.plumbing.tag_limits import begun
+from cornerman.storage import battles, budgets, ledger, personas, runs, workflows
+from cornerman.tasks.battle import end_battle, run_battle
 from cornerman.tasks.battle_context import BattleContext, BattleJob
 
-from cornerman.domain.battle_request import BattleParameters
-from cornerman.domain.battles import Battle
-from cornerman.domain.candidates import Prompt
-from cornerman.domain.errors import KillSwitchActiveError
-from cornerman.domain.personas import Persona
-from cornerman.domain.runs import Run
-from cornerman.domain.seeds import derived_seed
-from cornerman.domain.selection import (
-    PersonaHistory,
-    named_personas,
-    persona_histories,
-    select_personas,
-)
-from cornerman.domain.workflows import Workflow, scenario_for
+_DIED = "The process that held it died; go on with: cornerman battle --resume {}"
+
+
+def refuse_overlap(session: Any, mine: str | None) -> None:
+    """Refuse a batch beside another one, and end those whose process died.
+
+    Raises:
+        ConflictError: Another batch runs, or waits for its worker.
+    """
+    for other in runs.read_runs(session, kind="battle", active=True):
+        if other.id == mine:
+            continue
+        if runs.goes_on(other):
+            raise ConflictError(
+                f"A batch is running already: {other.id}.",
+                existing_id=other.id,
+                hint=f"Wait for it, or end it with: cornerman runs cancel {other.id}",
+            )
+        end_dead_batch(session, other.id)
+
+
+def end_dead_batch(session: Any, batch_id: str) -> None:
+    """Book what was in flight, close the battles and end the run; it can still be continued."""
+    ledger.settle_run_calls(session, batch_id)
+    died = _DIED.format(batch_id)
+    for battle in battles.read_battles(session, batch_id=batch_id):
+        if battle.status in ("pending", "running"):
+            closed = battle.model_copy(update={"status": "cancelled", "error": died})
+            end_battle(session, batch_id, closed)
+    error = {"type": "ProcessDied", "message": died, "hint": ""}
+    runs.finish_run(session, batch_id, status="failed", stopped_by="error", error=error)
+
+
+class BatchTimeUpError(StopError):
+    """The batch's time limit has passed."""
+
+    stopped_by = "timeout"
+    exit_code = 0
+
+
+async def hold_battles(context: BattleContext, jobs: Sequence[BattleJob]) -> StopError | None:
+    """Hold battles side by side; return what stopped them early, if anything."""
+    slots = asyncio.Semaphore(context.settings.max_concurrent_battles)
+    held = [asyncio.ensure_future(_one(context, job, slots)) for job in jobs]
+    try:
+        if held:
+            _, late = await asyncio.wait(held, timeout=max(0.0, context.remaining_seconds))
+            if late:
+                limit = context.time_limit_seconds
+                context.stop(BatchTimeUpError(f"The time limit of {limit:g} s has passed."))
+    finally:
+        for battle in held:
+            battle.cancel()
+        outcomes = await asyncio.gather(*held, return_exceptions=True)
+    for outcome in outcomes:
+        # Whatever a battle can fail of is in its row; this is the database, or a bug.
+        if isinstance(outcome, Exception) and not isinstance(outcome, (StopError, LLMError)):
+            raise outcome
+    return context.stopping
+
+
+async def _one(context: BattleContext, job: BattleJob, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        context.check()
+        name = f"{job.persona.name} ({job.scenario.id})"
+        await begun(lambda: run_battle.with_options(task_run_name=name)(context, job))
+
 
 # Who was met when, and how strong they are, is told well enough by the newest so many.
 RECENT_BATTLES = 2_000
@@ -116,7 +191,7 @@ def _create(
         existing = runs.read_run_by_key(session, "battle", parameters.batch_key)
     if existing is not None and existing.finished and existing.result is not None:
         return _Stored(existing, None, prompt, version)  # the same key gives the same batch
-    switch = kill_switch.read_kill_switch(session)
+    switch = budgets.read_kill_switch(session)
     if switch.active:
         raise KillSwitchActiveError(switch.reason)
     refuse_overlap(session, None if existing is None else existing.id)

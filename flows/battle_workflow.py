@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage import checkpoints, personas, workflows
-
-from cornerman.domain.candidates import Prompt
+from cornerman.domain.battles.workflows import Workflow, parse_workflow
 from cornerman.domain.errors import NotFoundError
-from cornerman.domain.workflows import Workflow, parse_workflow
+from cornerman.domain.training.candidates import Prompt
 from cornerman.personas import builtin_personas
+from cornerman.storage import checkpoints, personas, workflows
 from cornerman.workflows import builtin_workflow, builtin_workflow_ids, generic_workflow
 
 SEED_VERSION = "seed"

@@ -1,4 +1,9 @@
-"""What every run needs: settings, database at the right schema, a model endpoint and its meter."""
+"""What every run needs: settings, database at the right schema, a model endpoint and its meter.
+
+What a training run's cases share, made alike in the flow's process and in a Dask worker's.
+
+The id that a flow run gives to its run, when nobody named one.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,20 @@ import contextlib
 import gc
 from collections.abc import AsyncGenerator, Generator
 
-from cornerman.storage import migrate
-from cornerman.storage.engine import Database
-from cornerman.tasks.meter import DatabaseMeter
+from prefect.runtime import flow_run
 
 from cornerman.clients.llm import LLM
 from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.clients.prices import PriceBook
-from cornerman.clients.rehearsal import rehearsal_endpoint
+from cornerman.domain.training import TrainParameters
+from cornerman.evaluators.base import build_evaluators
+from cornerman.rehearsal import rehearsal_endpoint
 from cornerman.settings import Settings, get_settings
+from cornerman.storage.database import Database, migrate
+from cornerman.tasks.agent import Agent
+from cornerman.tasks.judge import judge_chat
+from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.training_context import TrainingContext
 
 
 class Engine:
@@ -91,3 +101,38 @@ def heap_at_rest() -> Generator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def make_context(
+    engine: Engine, spec: TrainParameters, run_id: str, *, llm: LLM, agent: Agent
+) -> TrainingContext:
+    """What the cases of a run share, in each process that runs some of them.
+
+    Raises:
+        BadInputError: An evaluator cannot be made.
+    """
+    settings = engine.settings
+    return TrainingContext(
+        run_id=run_id,
+        spec=spec,
+        settings=settings,
+        db=engine.db,
+        llm=llm,
+        meter=engine.meter,
+        agent=agent,
+        evaluators=build_evaluators(
+            spec.evaluators,
+            allowed=list(settings.evaluator_modules),
+            chat=judge_chat(llm, settings),
+        ),
+        simulated=engine.simulated,
+    )
+
+
+def own_id() -> str:
+    """Twelve hex digits of this flow run's id, the same whenever it is started again.
+
+    The last ones: Prefect's ids begin with the millisecond, and its scheduler creates the runs of
+    many slots in one.
+    """
+    return str(flow_run.id).replace("-", "")[-12:]

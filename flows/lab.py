@@ -6,22 +6,29 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from cornerman.flows.tag_limits import begun
-from cornerman.storage import candidates as candidate_rows
-from cornerman.storage import cases as case_rows
-from cornerman.tasks.case import CASE_RETRIES, TASK_MARGIN_SECONDS, run_case
-from cornerman.tasks.case_record import CaseErroredError, CaseJob, errored_result, store_case
-from cornerman.tasks.rewrite import ask_optimizer
-from cornerman.tasks.training_context import TrainingContext
 from prefect.context import FlowRunContext
 
-from cornerman.domain.candidates import Candidate, Prompts
-from cornerman.domain.cases import Case, CaseResult, Split
-from cornerman.domain.dataset import DatasetSplit
+from cornerman.domain.datasets.load import DatasetSplit
 from cornerman.domain.errors import StopError
-from cornerman.domain.optimizer_options import OptimizerOptions
-from cornerman.domain.progress import TooManyErroredError, require_few_errored
 from cornerman.domain.seeds import stream
+from cornerman.domain.training.candidates import Candidate, Prompts
+from cornerman.domain.training.cases import Case, CaseResult, Split
+from cornerman.domain.training.options import OptimizerOptions
+from cornerman.domain.training.progress import TooManyErroredError, require_few_errored
+from cornerman.flows.plumbing.tag_limits import begun
+from cornerman.storage import cases as candidate_rows
+from cornerman.storage import cases as case_rows
+from cornerman.tasks.case import (
+    CASE_RETRIES,
+    TASK_MARGIN_SECONDS,
+    CaseErroredError,
+    CaseJob,
+    errored_result,
+    run_case,
+    store_case,
+)
+from cornerman.tasks.rewrite import ask_optimizer
+from cornerman.tasks.training_context import TrainingContext
 
 # Tasks begun beyond those that may run: Prefect's bookkeeping of one then overlaps the waiting
 # of another, which is worth a tenth of the wall time for cases of 0.2 s.
@@ -38,7 +45,7 @@ def _keep(results: _Results, result: CaseResult) -> None:
 
 
 class TrainingLab:
-    """Implements `cornerman.domain.optimizer.Lab` on Prefect tasks and the database."""
+    """Implements `cornerman.domain.training.optimizer.Lab` on Prefect tasks and the database."""
 
     def __init__(self, context: TrainingContext, split: DatasetSplit) -> None:
         self._context = context

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.flows.battle_tell import breakthrough_fact, budget_fact
-from cornerman.flows.embedded import ServedFlow
-from cornerman.flows.engine import Engine, open_engine
-from cornerman.flows.own_id import own_id
-from cornerman.flows.reported import reported, run_name
-from cornerman.flows.session import run_session
-from cornerman.storage import battles, ledger, runs, workflows
-from cornerman.tasks.budget_stop import trip_kill_switch
-from cornerman.tasks.notify import Fact, notify_all
-from cornerman.tasks.scout import ScoutContext, scout_battle
-from cornerman.tasks.training_context import day_budget_name
 from prefect.runtime import flow_run
 
+from cornerman.domain.battles.breakthroughs import ScoutParameters
 from cornerman.domain.errors import BudgetExceededError, CornermanError, StopError
-from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
+from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.runs import RunStatus
-from cornerman.domain.scout_request import ScoutParameters
+from cornerman.flows.battle_end import breakthrough_fact, budget_fact
+from cornerman.flows.engine import Engine, open_engine, own_id
+from cornerman.flows.plumbing.embedded import ServedFlow
+from cornerman.flows.plumbing.reported import reported, run_name
+from cornerman.flows.session import run_session
+from cornerman.storage import battles, ledger, runs, workflows
+from cornerman.tasks.notify import Fact, notify_all, trip_kill_switch
+from cornerman.tasks.scout import ScoutContext, scout_battle
+from cornerman.tasks.training_context import day_budget_name
 
 _STATUS: dict[str, RunStatus] = {"cancelled": "cancelled"}
 

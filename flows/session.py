@@ -14,14 +14,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from cornerman.flows.embedded import serves_alone
-from cornerman.flows.owners import is_gone, process_owner
-from cornerman.flows.prefect_state import leave_cancelling, note_cancelled, watch_flow_run
-from cornerman.storage import kill_switch, ledger, runs
-from cornerman.storage.engine import Database
-
 from cornerman.domain.errors import ConflictError, RunCancelledError, StorageError
 from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, Run
+from cornerman.flows.plumbing.embedded import serves_alone
+from cornerman.flows.plumbing.processes import is_gone, process_owner
+from cornerman.flows.plumbing.server_state import leave_cancelling, note_cancelled, watch_flow_run
+from cornerman.storage import budgets, ledger, runs
+from cornerman.storage.database import Database
 
 __all__ = ["RunSession", "process_owner", "run_session"]
 
@@ -119,7 +118,7 @@ class RunSession:
 
 def look(session: Any, run_id: str) -> tuple[runs.RunSignals | None, KillSwitch]:
     """What others tell whoever works on a run, and the kill-switch."""
-    return runs.read_run_signals(session, run_id), kill_switch.read_kill_switch(session)
+    return runs.read_run_signals(session, run_id), budgets.read_kill_switch(session)
 
 
 @contextlib.asynccontextmanager

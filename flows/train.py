@@ -10,20 +10,19 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from cornerman.flows.embedded import ServedFlow
-from cornerman.flows.engine import heap_at_rest, open_engine
-from cornerman.flows.own_id import own_id
-from cornerman.flows.reported import reported, run_name
+from prefect.runtime import flow_run
+
+from cornerman.domain.errors import CornermanError, RunCancelledError, StopError
+from cornerman.domain.secrets import redact
+from cornerman.domain.training import TrainParameters
+from cornerman.domain.training.parse import shown_request
+from cornerman.flows.engine import heap_at_rest, open_engine, own_id
+from cornerman.flows.plumbing.embedded import ServedFlow
+from cornerman.flows.plumbing.reported import reported, run_name
 from cornerman.flows.session import RunSession, run_session
 from cornerman.flows.training_end import end_training
 from cornerman.flows.training_prepare import prepare_training
 from cornerman.flows.training_run import TrainingRun
-from prefect.runtime import flow_run
-
-from cornerman.domain.errors import CornermanError, RunCancelledError, StopError
-from cornerman.domain.requests import shown_request
-from cornerman.domain.secrets import redact
-from cornerman.domain.train_parameters import TrainParameters
 
 
 async def _train(parameters: TrainParameters) -> dict[str, Any]:

@@ -6,15 +6,14 @@ import json
 import traceback
 from typing import Any
 
-from cornerman.flows.training_run import TrainingRun
-from cornerman.storage import cases, checkpoints, events, ledger, runs
-
-from cornerman.domain.cases import CaseResult
 from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent, RunStatus
 from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.statistics import mean_interval, paired_improvement, scores_by_case
+from cornerman.domain.training.cases import CaseResult
+from cornerman.flows.training_run import TrainingRun
+from cornerman.storage import cases, checkpoints, events, ledger, runs
 
 _STATUS: dict[str, RunStatus] = {
     "cancelled": "cancelled",

@@ -5,27 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cornerman.flows.case_context import make_context
-from cornerman.flows.engine import Engine
-from cornerman.flows.training_run import TrainingRun
-from cornerman.storage import checkpoints, runs, workflows
-from cornerman.tasks.agent import build_agent
-from cornerman.tasks.training_context import TrainingContext
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.chat_request import check_model_kwargs
-from cornerman.domain.agent_options import is_chat_agent
-from cornerman.domain.candidates import Candidate, Prompt, Prompts
-from cornerman.domain.checkpoints import Checkpoint
-from cornerman.domain.dataset import fingerprint, load_cases, split_cases
+from cornerman.domain.datasets.load import fingerprint, load_cases, split_cases
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.requests import changed_fields, public_request
 from cornerman.domain.runs import Run
 from cornerman.domain.secrets import redact_json
-from cornerman.domain.train_parameters import TrainParameters
-from cornerman.domain.training_parse import refuse_untrainable
+from cornerman.domain.training import TrainParameters
+from cornerman.domain.training.candidates import Candidate, Checkpoint, Prompt, Prompts
+from cornerman.domain.training.options import is_chat_agent
+from cornerman.domain.training.parse import changed_fields, public_request, refuse_untrainable
+from cornerman.flows.engine import Engine, make_context
+from cornerman.flows.training_run import TrainingRun
 from cornerman.optimizers import build_optimizer
+from cornerman.storage import checkpoints, runs, workflows
+from cornerman.tasks.agent import build_agent
+from cornerman.tasks.training_context import TrainingContext
 
 
 @task(name="prepare", cache_policy=NO_CACHE, persist_result=False)
@@ -40,7 +37,7 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
     settings, spec = engine.settings, parameters
     if settings.dask_scheduler is not None:
         # Imported only when asked for: an extra, which few need.
-        from cornerman.flows.dask_cases import require_extra
+        from cornerman.flows.plumbing.dask_cases import require_extra
 
         require_extra()
     allowed = list(settings.evaluator_modules)

@@ -5,20 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from cornerman.flows.lab import TrainingLab
-from cornerman.flows.tag_limits import is_limited
-from cornerman.storage import cases, events, ledger, runs
-from cornerman.tasks.checkpoint import store_checkpoint
-from cornerman.tasks.slots import CASE_TAG
-from cornerman.tasks.training_context import TrainingContext
-
 from cornerman.clients.llm import LLM
-from cornerman.domain.candidates import Candidate
-from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint
-from cornerman.domain.dataset import DatasetSplit
+from cornerman.domain.datasets.load import DatasetSplit
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.optimizer import Optimizer, Round
-from cornerman.domain.progress import TrainingProgress, count_statuses, require_few_errored
 from cornerman.domain.runs import NewEvent, Run
 from cornerman.domain.statistics import (
     mean_interval,
@@ -26,9 +15,18 @@ from cornerman.domain.statistics import (
     scores_by_case,
     summary_by_evaluator,
 )
+from cornerman.domain.training.candidates import Candidate, Checkpoint, NewCheckpoint
+from cornerman.domain.training.optimizer import Optimizer, Round
+from cornerman.domain.training.progress import TrainingProgress, count_statuses, require_few_errored
+from cornerman.flows.lab import TrainingLab
+from cornerman.flows.plumbing.tag_limits import is_limited
+from cornerman.storage import cases, events, ledger, runs
+from cornerman.tasks.rewrite import store_checkpoint
+from cornerman.tasks.slots import CASE_TAG
+from cornerman.tasks.training_context import TrainingContext
 
 if TYPE_CHECKING:
-    from cornerman.flows.dask_cases import DaskCases
+    from cornerman.flows.plumbing.dask_cases import DaskCases
 
 _IDS = uuid.UUID("5b1f1d0c-6f8e-5d0a-8a52-0d4d1c4f3f10")
 
@@ -99,7 +97,7 @@ class TrainingRun:
         await self._finish_epoch(1, first)
 
     async def _run_cases_elsewhere(self) -> None:
-        from cornerman.flows.dask_cases import DaskCases
+        from cornerman.flows.plumbing.dask_cases import DaskCases
 
         self._elsewhere = await DaskCases.open(self.context)
         # A slot is held while a case waits for a worker, as the worker itself takes none.

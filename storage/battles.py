@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.rows import as_dict
-from cornerman.storage.tables import battles as table
-from cornerman.storage.tables import turns
-from cornerman.storage.types import Flag
 from sqlalchemy import Row, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.battles import Battle, Turn
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.personas import Persona, Scenario
+from cornerman.storage.database.types import Flag, as_dict, now
+from cornerman.storage.tables import battles as table
+from cornerman.storage.tables import turns
 
 _FINISHED = ("scored", "unscored", "failed", "cancelled")
 

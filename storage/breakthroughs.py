@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cornerman.storage.clock import now
-from cornerman.storage.tables import breakthroughs as table
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from cornerman.domain.breakthroughs import Breakthrough, BreakthroughStatus
+from cornerman.domain.battles.breakthroughs import Breakthrough, BreakthroughStatus
 from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.storage.database.types import now
+from cornerman.storage.tables import breakthroughs as table
 
 
 def create_breakthrough(session: Session, breakthrough: Breakthrough) -> bool:

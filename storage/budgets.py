@@ -1,4 +1,6 @@
-"""Budgets: limits with what is spent and reserved under them.
+"""The kill-switch: an append-only history whose last row is the state.
+
+Budgets: limits with what is spent and reserved under them.
 
 For each, `spent + reserved` never passes the limit; only `storage.ledger` changes them, in the
 one writer transaction, together with a call's own row.
@@ -9,13 +11,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.tables import budgets
-from cornerman.storage.types import Timestamp
 from sqlalchemy import BigInteger, Row, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from cornerman.domain.runs import BudgetState
+from cornerman.domain.runs import BudgetState, KillSwitch
+from cornerman.storage.database.types import Timestamp, now
+from cornerman.storage.tables import budgets, kill_switch
+
+_LAST = select(kill_switch).order_by(kill_switch.c.id.desc()).limit(1)
+
+
+def read_kill_switch(session: Session) -> KillSwitch:
+    """The switch as it stands; off when nobody ever turned it."""
+    row = session.execute(_LAST).first()
+    if row is None:
+        return KillSwitch(active=False)
+    return KillSwitch(active=row.active, reason=row.reason, by=row.by, since=row.since)
+
+
+def create_kill_switch_state(session: Session, *, active: bool, reason: str, by: str) -> KillSwitch:
+    """Turn the switch; turning it to where it stands keeps who turned it first, and why."""
+    current = read_kill_switch(session)
+    if current.active == active:
+        return current
+    session.execute(insert(kill_switch).values(active=active, reason=reason, by=by, since=now()))
+    return read_kill_switch(session)
+
 
 # Written once: building a statement costs more than running it.
 _BUDGETS = select(budgets).where(budgets.c.name.in_(bindparam("names", expanding=True)))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.rows import as_dict
-from cornerman.storage.tables import agentensor_checkpoints as table
-from cornerman.storage.tables import best_moves
-from cornerman.storage.types import Flag
 from sqlalchemy import Row, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from cornerman.domain.checkpoints import Checkpoint, NewCheckpoint, becomes_best
 from cornerman.domain.errors import NotFoundError
+from cornerman.domain.training.candidates import Checkpoint, NewCheckpoint, becomes_best
+from cornerman.storage.database.types import Flag, as_dict, now
+from cornerman.storage.tables import agentensor_checkpoints as table
+from cornerman.storage.tables import best_moves
 
 
 def _record(row: Row[Any]) -> Checkpoint:

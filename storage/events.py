@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.rows import upsert
-from cornerman.storage.tables import events
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.runs import Event, NewEvent
+from cornerman.storage.database.types import now, upsert
+from cornerman.storage.tables import events
 
 
 @cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.rows import as_dict
-from cornerman.storage.tables import notifications as table
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
+
+from cornerman.storage.database.types import as_dict, now
+from cornerman.storage.tables import notifications as table
 
 # Longer than a message with all its retries takes.
 _TELLING_SECONDS = 60

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.rows import as_dict
-from cornerman.storage.tables import personas as table
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.personas import Persona, Scenario
+from cornerman.storage.database.types import as_dict, now
+from cornerman.storage.tables import personas as table
 
 _SAME_NAME = (
     "id",

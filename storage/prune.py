@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.ledger_figures import sums_by_role
-from cornerman.storage.rows import as_dict
+from sqlalchemy import Delete, Table, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from cornerman.domain.runs import FINISHED
+from cornerman.storage.database.types import as_dict, now
+from cornerman.storage.ledger import sums_by_role
 from cornerman.storage.tables import (
     battles,
     case_results,
@@ -25,10 +28,6 @@ from cornerman.storage.tables import (
     runs,
     turns,
 )
-from sqlalchemy import Delete, Table, delete, func, insert, select, update
-from sqlalchemy.orm import Session
-
-from cornerman.domain.runs import FINISHED
 
 
 @dataclass(frozen=True)

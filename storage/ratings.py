@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.tables import ratings as table
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from cornerman.domain.ratings import Rating
+from cornerman.domain.battles.ratings import Rating
+from cornerman.storage.database.types import now
+from cornerman.storage.tables import ratings as table
 
 
 def create_ratings(

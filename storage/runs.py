@@ -6,18 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.run_reads import (
-    LAST_SEQ,
-    count_runs,
-    read_dead_run_ids,
-    read_run,
-    read_run_by_key,
-    read_run_signals,
-    read_runs,
-    require_run,
-)
-from cornerman.storage.tables import runs
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
@@ -30,6 +18,18 @@ from cornerman.domain.runs import (
     RunSignals,
     RunStatus,
 )
+from cornerman.storage.database.types import now
+from cornerman.storage.run_reads import (
+    LAST_SEQ,
+    count_runs,
+    read_dead_run_ids,
+    read_run,
+    read_run_by_key,
+    read_run_signals,
+    read_runs,
+    require_run,
+)
+from cornerman.storage.tables import runs
 
 __all__ = [
     "LAST_SEQ",

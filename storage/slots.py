@@ -1,4 +1,6 @@
-"""Slots that several processes share, such as the eight cases that may run at once.
+"""Leases: what only one process may do at a time, given up by whoever dies.
+
+Slots that several processes share, such as the eight cases that may run at once.
 
 A slot is a lease, `slot:NAME:N`; whoever holds it may run one piece of work. Processes hold slots
 in blocks and hand them to their own work without asking, so that a lone run pays for one
@@ -11,13 +13,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cornerman.storage.clock import now
-from cornerman.storage.rows import upsert
-from cornerman.storage.tables import leases
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from cornerman.domain.sharing import fair_shares
+from cornerman.domain.seeds import fair_shares
+from cornerman.storage.database.types import now, upsert
+from cornerman.storage.tables import leases
+
+
+def acquire_lease(session: Session, name: str, holder: str, *, ttl_seconds: float) -> str | None:
+    """Take or renew a lease; returns None when it is ours, else who holds it."""
+    row = session.execute(select(leases).where(leases.c.name == name)).one_or_none()
+    expires_at = now() + timedelta(seconds=ttl_seconds)
+    if row is None:
+        session.execute(insert(leases).values(name=name, holder=holder, expires_at=expires_at))
+        return None
+    if row.holder != holder and row.expires_at > now():
+        return row.holder
+    session.execute(
+        update(leases).where(leases.c.name == name).values(holder=holder, expires_at=expires_at)
+    )
+    return None
+
+
+def read_lease_holder(session: Session, name: str) -> str | None:
+    """Who holds the lease now; None when nobody does."""
+    row = session.execute(select(leases).where(leases.c.name == name)).one_or_none()
+    return row.holder if row is not None and row.expires_at > now() else None
+
+
+def delete_lease(session: Session, name: str, holder: str) -> None:
+    """Give a lease up; another's stays."""
+    session.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))
+
 
 TTL_SECONDS = 20.0
 

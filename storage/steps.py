@@ -1,14 +1,28 @@
-"""Steps: results of work that must not be done twice, such as an optimizer's rewrite."""
+"""Answers of identical calls at temperature 0, kept only for runs that ask for it.
+
+Steps: results of work that must not be done twice, such as an optimizer's rewrite.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.rows import insert_once
-from cornerman.storage.tables import run_steps
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+
+from cornerman.storage.database.types import insert_once, now
+from cornerman.storage.tables import response_cache, run_steps
+
+
+def read_cached_answer(session: Session, key: str) -> str | None:
+    """The stored answer; None when there is none."""
+    query = select(response_cache.c.answer).where(response_cache.c.key == key)
+    return session.execute(query).scalar_one_or_none()
+
+
+def create_cached_answer(session: Session, key: str, answer: str) -> None:
+    """Store an answer; the first one stored stands."""
+    insert_once(session, response_cache, {"key": key, "answer": answer, "created_at": now()})
 
 
 def read_step(session: Session, run_id: str, key: str) -> dict[str, Any] | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage.clock import now
-from cornerman.storage.tables import workflows
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
+
+from cornerman.storage.database.types import now
+from cornerman.storage.tables import workflows
 
 
 def read_workflow(session: Session, workflow_id: str) -> dict[str, Any] | None:

@@ -13,11 +13,11 @@ from typing import Any
 from cornerman.clients.http_agent import call_http_agent
 from cornerman.clients.llm import LLM
 from cornerman.domain.aio import call_any
-from cornerman.domain.candidates import Prompt, Prompts
 from cornerman.domain.entrypoints import load_entrypoint
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.ledger import CallScope
+from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.training import GraphOptions
+from cornerman.domain.training.candidates import Prompt, Prompts
 from cornerman.settings import Settings, resolve_references
 
 Messages = list[dict[str, Any]]

@@ -6,19 +6,19 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from cornerman.storage import battles, events, ledger, runs
-from cornerman.tasks.battle_calls import Stage, judged
-from cornerman.tasks.battle_context import BattleContext, BattleJob
-from cornerman.tasks.budget_stop import trip_kill_switch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.llm import ChatAnswer
 from cornerman.domain.battles import Battle, Speaker, Turn, batch_metrics
-from cornerman.domain.conversation import end_reason, make_turn, next_speaker
+from cornerman.domain.battles.conversation import end_reason, make_turn, next_speaker
 from cornerman.domain.errors import BudgetExceededError, LLMError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent
+from cornerman.storage import battles, events, ledger, runs
+from cornerman.tasks.battle_calls import Stage, judged
+from cornerman.tasks.battle_context import BattleContext, BattleJob
+from cornerman.tasks.notify import trip_kill_switch
 
 log = logging.getLogger(__name__)
 

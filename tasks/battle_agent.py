@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.domain.battles import Battle, Turn
+from cornerman.domain.battles.conversation import end_reason, make_turn, next_speaker
+from cornerman.domain.battles.workflows import Workflow, scenario_for
+from cornerman.domain.personas import Persona
 from cornerman.tasks.agent import AgentContext, PromptText
 from cornerman.tasks.battle_calls import Stage, judged
-
-from cornerman.domain.battles import Battle, Turn
-from cornerman.domain.conversation import end_reason, make_turn, next_speaker
-from cornerman.domain.personas import Persona
-from cornerman.domain.workflows import Workflow, scenario_for
 
 ENTRYPOINT = "cornerman.tasks.battle_agent:hold_battle"
 SCORE = "cornerman.evaluators.battle:BattleScore"

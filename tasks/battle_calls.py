@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from cornerman.clients.chat_json import chat_json
 from cornerman.clients.llm import LLM, ChatRequest
 from cornerman.domain.battles import Battle, Turn
-from cornerman.domain.candidates import Prompt
-from cornerman.domain.conversation import agent_messages, next_speaker, persona_messages
+from cornerman.domain.battles.conversation import agent_messages, next_speaker, persona_messages
+from cornerman.domain.battles.negotiation import agreed_price, negotiation_outcome
+from cornerman.domain.battles.workflows import Limits, Workflow
 from cornerman.domain.errors import LLMError
-from cornerman.domain.ledger import CallScope
-from cornerman.domain.negotiation import agreed_price, negotiation_outcome
+from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.referee import (
     Judgement,
@@ -21,9 +21,9 @@ from cornerman.domain.referee import (
     referee_messages,
     verdict_response_format,
 )
+from cornerman.domain.referee.transcripts import other_order
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.transcripts import other_order
-from cornerman.domain.workflows import Limits, Workflow
+from cornerman.domain.training.candidates import Prompt
 from cornerman.settings import Settings
 
 PERSONA_TEMPERATURE = 0.8

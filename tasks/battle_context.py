@@ -6,20 +6,19 @@ import asyncio
 import contextlib
 import time
 
-from cornerman.storage.engine import Database
-from cornerman.tasks.meter import DatabaseMeter
-from cornerman.tasks.training_context import day_budget_name
-
 from cornerman.clients.llm import LLM
-from cornerman.domain.battle_request import BattleBatchRequest
-from cornerman.domain.candidates import Prompt
+from cornerman.domain.battles.request import BattleBatchRequest
+from cornerman.domain.battles.workflows import Limits, Workflow
 from cornerman.domain.errors import KillSwitchActiveError, StopError
-from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import usd_to_pico
+from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.workflows import Limits, Workflow
+from cornerman.domain.training.candidates import Prompt
 from cornerman.settings import Settings
+from cornerman.storage.database import Database
+from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.training_context import day_budget_name
 
 
 class BattleJob:

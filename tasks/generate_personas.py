@@ -7,20 +7,19 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from cornerman.storage import ledger, personas, runs, workflows
-from cornerman.storage.engine import Database
-from cornerman.tasks.training_context import day_budget_name
-
 from cornerman.clients.chat_json import chat_json, json_schema_format
 from cornerman.clients.llm import LLM, ChatRequest
+from cornerman.domain.battles.workflows import Workflow
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.ledger import CallScope
 from cornerman.domain.money import pico_to_usd, usd_to_pico
+from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.personas import Persona
-from cornerman.domain.personas_import import import_personas, without_known
+from cornerman.domain.personas.files import import_personas, without_known
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.workflows import Workflow
 from cornerman.settings import Settings
+from cornerman.storage import ledger, personas, runs, workflows
+from cornerman.storage.database import Database
+from cornerman.tasks.training_context import day_budget_name
 
 GENERATE_MAX_TOKENS = 4_000
 GENERATE_TEMPERATURE = 1.0

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from cornerman.clients.llm import LLM, ChatRequest
-from cornerman.domain.ledger import CallScope
+from cornerman.domain.money.ledger import CallScope
 from cornerman.settings import Settings
 
 JUDGE_MAX_TOKENS = 512

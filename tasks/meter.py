@@ -11,11 +11,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from cornerman.storage import ledger, response_cache
-from cornerman.storage.engine import Database
-
 from cornerman.domain.errors import StorageError
-from cornerman.domain.ledger import Also, CallEstimate, CallOutcome, CallScope
+from cornerman.domain.money.ledger import Also, CallEstimate, CallOutcome, CallScope
+from cornerman.storage import ledger, steps
+from cornerman.storage.database import Database
 
 # How long to let calls in flight settle before asking again. Each asking is a transaction, and
 # many may wait.
@@ -47,7 +46,7 @@ class Tally:
 
 
 class DatabaseMeter:
-    """Reserves before a call and settles after it; see `cornerman.domain.ledger.Meter`."""
+    """Reserves before a call and settles after it; see `cornerman.domain.money.ledger.Meter`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -81,14 +80,14 @@ class DatabaseMeter:
             raise
 
     async def cached(self, scope: CallScope, call: CallEstimate, cache_key: str) -> str | None:
-        answer = await self._db.read(response_cache.read_cached_answer, cache_key)
+        answer = await self._db.read(steps.read_cached_answer, cache_key)
         if answer is not None:
             await self._db.write(ledger.create_cached_call, scope, call)
             self._tallies[scope.run_id, scope.subject].calls += 1
         return answer
 
     async def store_cached(self, cache_key: str, answer: str) -> None:
-        await self._db.write(response_cache.create_cached_answer, cache_key, answer)
+        await self._db.write(steps.create_cached_answer, cache_key, answer)
 
     def take_tally(self, run_id: str, subject: str) -> Tally:
         """What the subject's calls cost since the last asking; forgets it."""

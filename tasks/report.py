@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage import runs
-from cornerman.storage.clock import now
-from cornerman.storage.engine import Database
-from cornerman.tasks.report_battles import battle_section
-from cornerman.tasks.report_training import training_section
-
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.runs import Run
 from cornerman.report.model import BattleSection, Report, TrainingSection
+from cornerman.storage import runs
+from cornerman.storage.database import Database
+from cornerman.storage.database.types import now
+from cornerman.tasks.report_battles import battle_section
+from cornerman.tasks.report_training import training_section
 
 
 async def build_report(db: Database, *run_ids: str, title: str | None = None) -> Report:

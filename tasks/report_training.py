@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from cornerman.storage import candidates, cases, checkpoints, events, ledger
-
-from cornerman.domain.candidates import Candidate
-from cornerman.domain.cases import CaseResult
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.progress import count_statuses
-from cornerman.domain.results import mean_score
 from cornerman.domain.runs import Event, Run
+from cornerman.domain.training.candidates import Candidate
+from cornerman.domain.training.cases import CaseResult, mean_score
+from cornerman.domain.training.progress import count_statuses
 from cornerman.report.model import (
     CandidateNode,
     CaseCounts,
@@ -25,6 +22,7 @@ from cornerman.report.model import (
     SplitSizes,
     TrainingSection,
 )
+from cornerman.storage import cases, checkpoints, events, ledger
 
 # Nobody reads more failures than these.
 _WORST_CASES = 24
@@ -34,7 +32,7 @@ _PAGE = 1000
 def training_section(session: Any, run: Run) -> TrainingSection:
     """Everything that the page shows of a training run."""
     result = run.result or {}
-    known = candidates.read_candidates(session, run.id)
+    known = cases.read_candidates(session, run.id)
     results = cases.read_case_results(session, run.id)
     by_id = {candidate.id: candidate for candidate, _ in known}
     best_id = str(run.metrics.get("best_candidate_id") or "c0")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from cornerman.storage import battles, breakthroughs, events, leases
-from cornerman.storage.engine import Database
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.chat_json import chat_json
 from cornerman.clients.llm import LLM, ChatRequest
 from cornerman.domain.battles import Battle
-from cornerman.domain.breakthroughs import (
+from cornerman.domain.battles.breakthroughs import (
     Breakthrough,
     Tactic,
     find_duplicate,
@@ -24,9 +22,11 @@ from cornerman.domain.breakthroughs import (
     tactic_response_format,
 )
 from cornerman.domain.errors import LLMError
-from cornerman.domain.ledger import CallScope
+from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.runs import NewEvent
 from cornerman.settings import Settings
+from cornerman.storage import battles, breakthroughs, events, slots
+from cornerman.storage.database import Database
 
 SCOUT_MAX_TOKENS = 500
 # Longer than a look with all its retries takes; whoever dies meanwhile holds nobody up for long.
@@ -73,13 +73,13 @@ async def scout_battle(context: ScoutContext, battle_id: str) -> Look:
     try:
         return await _look(context, battle_id)
     finally:
-        await context.db.write(leases.delete_lease, name, holder)
+        await context.db.write(slots.delete_lease, name, holder)
 
 
 def _take(session: Any, name: str, holder: str, battle_id: str) -> bool:
     if battles.is_scouted(session, battle_id):
         return False
-    return leases.acquire_lease(session, name, holder, ttl_seconds=_LEASE_SECONDS) is None
+    return slots.acquire_lease(session, name, holder, ttl_seconds=_LEASE_SECONDS) is None
 
 
 async def _look(context: ScoutContext, battle_id: str) -> Look:

@@ -12,10 +12,9 @@ import logging
 import time
 from collections import deque
 
-from cornerman.storage import slots
-from cornerman.storage.engine import Database
-
 from cornerman.domain.errors import StorageError
+from cornerman.storage import slots
+from cornerman.storage.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -11,19 +11,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cornerman.storage.engine import Database
+from cornerman.clients.llm import LLM
+from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
+from cornerman.domain.money import usd_to_pico
+from cornerman.domain.money.ledger import CallScope
+from cornerman.domain.training import TrainParameters
+from cornerman.domain.training.options import CONCURRENCY_CAP
+from cornerman.evaluators.base import Evaluator
+from cornerman.settings import Settings
+from cornerman.storage.database import Database
 from cornerman.tasks.agent import Agent
 from cornerman.tasks.meter import DatabaseMeter
 from cornerman.tasks.slots import CASE_TAG, SharedSlots
-
-from cornerman.clients.llm import LLM
-from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
-from cornerman.domain.ledger import CallScope
-from cornerman.domain.money import usd_to_pico
-from cornerman.domain.optimizer_options import CONCURRENCY_CAP
-from cornerman.domain.train_parameters import TrainParameters
-from cornerman.evaluators.base import Evaluator
-from cornerman.settings import Settings
 
 # A million USD: more than any run, and far inside the databases' integers.
 NO_LIMIT_PICO = 10**18

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cornerman.storage.engine import Database
-from cornerman.storage.migrate import current_revision, head_revision
 from sqlalchemy import text
 
+from cornerman.storage.database import Database
+from cornerman.storage.database.migrate import current_revision, head_revision
 from tests.support.environment import clean_environment
 from tests.support.network import NetworkBlockedError
 

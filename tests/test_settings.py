@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cornerman.domain.errors import BadInputError, SettingsError
-from cornerman.domain.ledger import Role
+from cornerman.domain.money.ledger import Role
 from cornerman.settings import (
     InvalidSettingsError,
     get_settings,

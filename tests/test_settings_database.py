@@ -11,8 +11,8 @@ from sqlalchemy import make_url
 
 from cornerman.domain.errors import SettingsError
 from cornerman.settings import Settings, load_settings
-from cornerman.settings.masks import mask_address
 from cornerman.settings.model import NAMES
+from cornerman.settings.secrets import mask_address
 
 SUPABASE = "https://abcdefgh.supabase.co"
 

@@ -13,8 +13,8 @@ from pydantic import SecretStr, ValidationError
 
 from cornerman.domain.errors import SettingsError
 from cornerman.settings import SettingReport, Settings, explain, load_settings
-from cornerman.settings.masks import ADDRESSES, SECRETS
 from cornerman.settings.model import NAMES
+from cornerman.settings.secrets import ADDRESSES, SECRETS
 
 CANARY = "canary0123456789"
 

@@ -12,23 +12,19 @@ from typing import Annotated
 
 import typer
 
-from cornerman.cli import (
+from cornerman.cli.commands import (
     battle,
     checkpoints,
-    db,
     demo,
-    deploy,
-    doctor,
     estimate,
-    kill_switch,
     personas,
     report,
     runs,
     scout,
-    serve,
     train,
 )
 from cornerman.cli.failures import FAILED, report_failure
+from cornerman.cli.machine import db, deploy, doctor, kill_switch, serve
 from cornerman.cli.output import Out, documents_only
 
 _TYPERS_INTERRUPTED = 130

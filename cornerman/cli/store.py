@@ -1,17 +1,35 @@
-"""The database for commands, and finding things in it by abbreviated ids."""
+"""Options and arguments that several commands share.
+
+The database for commands, and finding things in it by abbreviated ids.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cornerman.domain.errors import BadInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from cornerman.domain.checkpoints import Checkpoint
     from cornerman.domain.runs import Run
-    from cornerman.storage.engine import Database
+    from cornerman.domain.training.candidates import Checkpoint
+    from cornerman.storage.database import Database
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document; progress goes to standard error.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")]
+WorkflowOption = Annotated[str | None, typer.Option("--workflow", "-w", help="The workflow's id.")]
+
+
+def command_group(name: str, help_text: str) -> typer.Typer:
+    """A group of commands such as `cornerman runs …`."""
+    return typer.Typer(name=name, help=help_text, no_args_is_help=True)
+
 
 _NEWEST_SEARCHED = 1000
 
@@ -28,8 +46,7 @@ def database(*, any_schema: bool = False) -> Generator[Database]:
         StorageError: It cannot be reached, or its schema is another version's.
     """
     from cornerman.settings import get_settings
-    from cornerman.storage import migrate
-    from cornerman.storage.engine import Database
+    from cornerman.storage.database import Database, migrate
 
     db = Database(get_settings().database_url().url.get_secret_value())
     try:

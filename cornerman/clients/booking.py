@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from cornerman.domain.errors import StopError
-from cornerman.domain.ledger import Also, CallEstimate, CallOutcome, CallScope, Meter
+from cornerman.domain.money.ledger import Also, CallEstimate, CallOutcome, CallScope, Meter
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from cornerman.clients.chat_request import ChatRequest
 from cornerman.clients.llm import LLM
 from cornerman.domain.errors import LLMError
-from cornerman.domain.ledger import CallScope
+from cornerman.domain.money.ledger import CallScope
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.ledger import Role
+from cornerman.domain.money.ledger import Role
 
 # What a prompt's `model_kwargs` may set. Not here is what would pass the reserved worst case
 # (`n`, `tools`, `service_tier`) and what is the client's own (`stream`, `model`, `messages`).

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from cornerman.domain.results import (
+from cornerman.domain.training.cases import (
     errored_share,
     mean_score,
     scores_by_case,

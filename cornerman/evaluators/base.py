@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from cornerman.domain.aio import call_in_thread
-from cornerman.domain.cases import EvaluationContext, Score
 from cornerman.domain.entrypoints import check_entrypoint, load_entrypoint
 from cornerman.domain.errors import StopError
 from cornerman.domain.training import EvaluatorOptions
+from cornerman.domain.training.cases import EvaluationContext, Score
 from cornerman.evaluators.binding import ChatFunction, bind
 from cornerman.evaluators.verdicts import EvaluatorFailure, failure_of, to_score
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from cornerman.domain.battles import Battle
-from cornerman.domain.cases import EvaluationContext, Score
+from cornerman.domain.training.cases import EvaluationContext, Score
 
 
 class BattleScore(BaseModel):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.training import EvaluatorOptions
-from cornerman.domain.training_parse import bad_input
+from cornerman.domain.training.parse import bad_input
 
 
 class ChatFunction(Protocol):

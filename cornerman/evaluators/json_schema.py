@@ -11,7 +11,7 @@ from jsonschema.exceptions import SchemaError, best_match
 from jsonschema.validators import validator_for
 from referencing import Registry
 
-from cornerman.domain.cases import EvaluationContext, Score
+from cornerman.domain.training.cases import EvaluationContext, Score
 
 _FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cornerman.domain.cases import EvaluationContext, Score
 from cornerman.domain.json_values import shown
+from cornerman.domain.training.cases import EvaluationContext, Score
 from cornerman.evaluators.base import ChatFunction
 from cornerman.evaluators.json_schema import parse_json
 from cornerman.evaluators.text import as_text

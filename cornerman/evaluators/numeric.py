@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cornerman.domain.cases import EvaluationContext, Score
+from cornerman.domain.training.cases import EvaluationContext, Score
 from cornerman.evaluators.text import as_text, expected_of
 
 _NUMBER = re.compile(

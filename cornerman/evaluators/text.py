@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cornerman.domain.cases import EvaluationContext, Score
 from cornerman.domain.json_values import problem
+from cornerman.domain.training.cases import EvaluationContext, Score
 
 
 def as_text(value: Any) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from cornerman.domain.cases import CaseError, Score
 from cornerman.domain.errors import CornermanError, LLMError
 from cornerman.domain.json_values import shown
+from cornerman.domain.training.cases import CaseError, Score
 
 ACCEPTED = "a bool, a finite number in 0..1, {value, reason}, or an object with .value and .reason"
 REASON_LIMIT = 4000

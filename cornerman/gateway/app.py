@@ -15,16 +15,14 @@ from cornerman.gateway.auth import ApiCaller
 from cornerman.gateway.errors import add_error_handlers
 from cornerman.gateway.figures import Figures
 from cornerman.gateway.hub import EventHub
-from cornerman.gateway.limits import FailureLimiter
-from cornerman.gateway.middleware import BodyLimit, CallContext
+from cornerman.gateway.middleware import BodyLimit, CallContext, FailureLimiter
 from cornerman.gateway.routes import ROUTERS
 from cornerman.gateway.sessions import Sessions
 from cornerman.gateway.state import Gateway
 from cornerman.gateway.websocket import router as websocket_router
 from cornerman.runner import LaunchFolder, Supervisor
 from cornerman.settings import Settings, get_settings
-from cornerman.storage import migrate
-from cornerman.storage.engine import Database
+from cornerman.storage.database import Database, migrate
 
 _DESCRIPTION = "Train workflows, hold battles, watch both live and stop them."
 

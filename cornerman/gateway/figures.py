@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from cornerman.domain.money import pico_to_usd
-from cornerman.storage.engine import Database
-from cornerman.storage.overview import Totals, read_totals
+from cornerman.storage.database import Database
+from cornerman.storage.run_reads import Totals, read_totals
 
 _FRESH_SECONDS = 3.0
 _LAG_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 30.0)

@@ -1,4 +1,6 @@
-"""Live events: one poller reads what is new for all who watch; each reader goes at its own pace.
+"""Server-sent events.
+
+Live events: one poller reads what is new for all who watch; each reader goes at its own pace.
 
 Nothing is queued for anybody. A feed keeps the newest events of its run; a reader takes from it
 what comes after its own place, and one that has fallen further behind reads the database. So a
@@ -13,17 +15,51 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fastapi.responses import StreamingResponse
+
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.runs import Event
 from cornerman.gateway.figures import Figures
-from cornerman.storage.engine import Database
+from cornerman.storage.database import Database
 from cornerman.storage.events import read_events
-from cornerman.storage.overview import RunHead, read_live_heads, read_run_heads
+from cornerman.storage.run_reads import RunHead, read_live_heads, read_run_heads
+
+# Proxies close what is silent for long.
+IDLE_SECONDS = 10.0
+SIGN_OF_LIFE = ": alive\n\n"
+_RETRY_MS = 2_000
+
+
+def message(data: str, *, id: str | None = None, event: str | None = None) -> str:
+    """One message; `data` is one line of JSON."""
+    lines = [f"event: {event}"] if event else []
+    if id is not None:
+        lines.append(f"id: {id}")
+    return "\n".join([*lines, f"data: {data}"]) + "\n\n"
+
+
+def end_message(facts: dict[str, Any]) -> str:
+    """The last message: a reader should not come back for more."""
+    return message(json.dumps(facts), event="end")
+
+
+def stream_response(chunks: AsyncIterable[str], figures: Figures) -> StreamingResponse:
+    """The answer that sends these messages as they come."""
+
+    async def counted() -> AsyncIterator[str]:
+        with figures.streams.labels("sse").track_inprogress():
+            yield f"retry: {_RETRY_MS}\n\n"
+            async for chunk in chunks:
+                yield chunk
+
+    headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+    return StreamingResponse(counted(), media_type="text/event-stream", headers=headers)
+
 
 log = logging.getLogger(__name__)
 

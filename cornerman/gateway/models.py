@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from cornerman.domain.battle_request import MAX_BATCH_SIZE
+from cornerman.domain.battles.request import MAX_BATCH_SIZE
 
 
 def _refuse_text(value: Any) -> Any:

@@ -11,10 +11,10 @@ from cornerman.domain.money import pico_to_usd, usd_to_pico
 from cornerman.domain.runs import BudgetState, Run
 from cornerman.domain.statistics import mean_interval
 from cornerman.settings import Settings
-from cornerman.storage import battles, breakthroughs, events, kill_switch, ledger, runs, workflows
+from cornerman.storage import battles, breakthroughs, budgets, events, ledger, runs, workflows
 from cornerman.storage import personas as persona_rows
 from cornerman.storage import ratings as rating_rows
-from cornerman.storage.overview import read_live_heads
+from cornerman.storage.run_reads import read_live_heads
 from cornerman.tasks.training_context import day_budget_name
 
 TRAINER = "agentensor_trainer"
@@ -52,7 +52,7 @@ def summary(session: Any, workflow: str | None, settings: Settings) -> dict[str,
         "workflow_id": chosen,
         "workflows": known,
         "simulated": _is_simulated(newest, settings),
-        "kill_switch": kill_switch.read_kill_switch(session).as_dict(),
+        "kill_switch": budgets.read_kill_switch(session).as_dict(),
         "battles": len(held),
         "average_score": interval(scores_of(held)),
         "budgets": _budgets(session, shown, settings),

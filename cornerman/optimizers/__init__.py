@@ -1,7 +1,7 @@
 """Optimizers: strategies that rewrite prompts, chosen by name; also the example for your own.
 
 A strategy is a class with `async def round(self, lab, epoch) -> Round`; see
-`cornerman.domain.optimizer` for what a lab offers. Name yours as `optimizer.strategy:
+`cornerman.domain.training.optimizer` for what a lab offers. Name yours as `optimizer.strategy:
 "your_module:YourStrategy"`, with the module on the allow-list `EVALUATOR_MODULES`.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from cornerman.domain.entrypoints import load_entrypoint
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.optimizer import Optimizer
+from cornerman.domain.training.optimizer import Optimizer
 from cornerman.optimizers.reflective import Reflective
 from cornerman.optimizers.textual_gradient import TextualGradient
 
@@ -33,7 +33,7 @@ def build_optimizer(strategy: str, allowed: Sequence[str]) -> Optimizer:
         return TextualGradient()
     if strategy == "gepa":
         # The package is an extra, and importing it costs every run a little.
-        from cornerman.optimizers.gepa_adapter import GepaOptimizer
+        from cornerman.optimizers.gepa import GepaOptimizer
 
         return GepaOptimizer()
     found: Any = load_entrypoint(strategy, allowed, _FIELD)

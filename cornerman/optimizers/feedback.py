@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cornerman.domain.candidates import Candidate, Prompts
-from cornerman.domain.cases import CaseResult
+from cornerman.domain.training.candidates import Candidate, Prompts
+from cornerman.domain.training.cases import CaseResult
 
 _INSTRUCTION = """You improve one prompt of an LLM agent. You are shown the prompt and how the \
 agent did with it on some cases: inputs, expected output, output, score and reason. Find what the \

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cornerman.domain.candidates import Candidate
-from cornerman.domain.cases import Case
-from cornerman.domain.optimizer import Lab
-from cornerman.domain.results import scores_by_case
+from cornerman.domain.training.candidates import Candidate
+from cornerman.domain.training.cases import Case, scores_by_case
+from cornerman.domain.training.optimizer import Lab
 
 # A mean of floats that should be 1 may miss it by this.
 _PERFECT = 1 - 1e-9

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cornerman.domain.acceptance import Acceptance, accept_child
-from cornerman.domain.candidates import Candidate
-from cornerman.domain.cases import Case
-from cornerman.domain.optimizer import Lab, Round
-from cornerman.domain.pareto import draw_parent, pareto_weights
-from cornerman.domain.results import scores_by_case
+from cornerman.domain.training.candidates import Candidate
+from cornerman.domain.training.cases import Case, scores_by_case
+from cornerman.domain.training.optimizer import Lab, Round
+from cornerman.domain.training.search import Acceptance, accept_child, draw_parent, pareto_weights
 from cornerman.optimizers.feedback import Tried, trainable
 from cornerman.optimizers.lessons import draw_lessons, known_scores
-from cornerman.optimizers.merging import merge_prompts
-from cornerman.optimizers.proposals import Proposal, all_of, ask_rewrite, count_refusals
+from cornerman.optimizers.proposals import (
+    Proposal,
+    all_of,
+    ask_rewrite,
+    count_refusals,
+    merge_prompts,
+)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cornerman.domain.candidates import Candidate, Prompts
+from cornerman.domain.battles.tactics import carries_tactic
 from cornerman.domain.errors import LLMError
-from cornerman.domain.optimizer import Lab, Round
-from cornerman.domain.rewrites import refuse_rewrite
 from cornerman.domain.statistics import paired_improvement, scores_by_case
-from cornerman.domain.tactics import carries_tactic
+from cornerman.domain.training.candidates import Candidate, Prompts
+from cornerman.domain.training.optimizer import Lab, Round
+from cornerman.domain.training.search import refuse_rewrite
 from cornerman.optimizers.feedback import parse_rewrite
 
 _INSTRUCTION = """You edit the prompt of an LLM agent. You are shown the prompt and a tactic that \

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from cornerman.domain.acceptance import accept_child
-from cornerman.domain.candidates import Candidate
-from cornerman.domain.cases import CaseResult
-from cornerman.domain.optimizer import Lab, Round
-from cornerman.domain.results import scores_by_case
+from cornerman.domain.training.candidates import Candidate
+from cornerman.domain.training.cases import CaseResult, scores_by_case
+from cornerman.domain.training.optimizer import Lab, Round
+from cornerman.domain.training.search import accept_child
 from cornerman.optimizers.feedback import trainable
 from cornerman.optimizers.proposals import Proposal, all_of, ask_rewrite, count_refusals
 

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from cornerman.domain.personas import Persona
-from cornerman.domain.personas_import import parse_personas
+from cornerman.domain.personas.files import parse_personas
 
 
 @cache

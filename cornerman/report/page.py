@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cornerman.domain.textdiff import DiffPart, prompt_diff
-from cornerman.report import battles, cases, charts, drawing, numbers
+from cornerman.report import charts, sections, text
 from cornerman.report.model import BattleSection, LedgerRow, Report, TrainingSection
 from cornerman.report.text import cut, finalize
 
@@ -62,16 +62,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     formats = ("score", "points", "signed", "usd", "count", "price", "plural", "when", "seconds")
-    filters: dict[str, Any] = {name: getattr(numbers, name) for name in formats}
+    filters: dict[str, Any] = {name: getattr(text, name) for name in formats}
     filters["usd_column"] = _usd_column
-    helpers: dict[str, Any] = {"took": numbers.took, "share": drawing.share}
+    helpers: dict[str, Any] = {"took": text.took, "share": charts.share}
     environment.filters.update(filters)
     environment.globals.update(helpers)
     return environment
 
 
 def _usd_column(value: float, rows: Sequence[LedgerRow]) -> str:
-    return numbers.usd_column(value, numbers.column_digits(row.cost_usd for row in rows))
+    return text.usd_column(value, text.column_digits(row.cost_usd for row in rows))
 
 
 @cache
@@ -95,37 +95,37 @@ def _hash(text: str) -> str:
 def _training(section: TrainingSection) -> dict[str, Any]:
     learning = charts.learning_chart(section.epochs)
     cost = charts.cost_chart("training-cost", section.cost_over_time, section.budget_usd)
-    views = cases.case_views(section.worst_cases)
+    views = sections.case_views(section.worst_cases)
     return {
         "run": section,
-        "before": drawing.estimate_whisker(section.seed_test),
-        "after": drawing.estimate_whisker(section.best_test),
+        "before": charts.estimate_whisker(section.seed_test),
+        "after": charts.estimate_whisker(section.best_test),
         "finding": _finding(section),
         "learning": learning,
         "cost": cost,
         "charts": [chart for chart in (learning, cost) if chart],
-        "lineage": drawing.lineage(section.candidates),
+        "lineage": charts.lineage(section.candidates),
         "prompts": _prompts(section),
         "cases": views,
-        "verdicts": cases.verdict_counts(views),
+        "verdicts": sections.verdict_counts(views),
         "total": _total(section.ledger),
     }
 
 
 def _battles(section: BattleSection) -> dict[str, Any]:
     cost = charts.cost_chart("battle-cost", section.cost_over_time, section.batch_budget_usd)
-    axis = drawing.rating_axis(section.ratings)
-    ranked = sorted(section.ratings, key=lambda r: -(numbers.finite(r.rating) or 0.0))
+    axis = charts.rating_axis(section.ratings)
+    ranked = sorted(section.ratings, key=lambda r: -(text.finite(r.rating) or 0.0))
     return {
         "batch": section,
-        "average": drawing.estimate_whisker(section.average_score, (0.0, 100.0)),
+        "average": charts.estimate_whisker(section.average_score, (0.0, 100.0)),
         "cost": cost,
         "charts": [cost] if cost else [],
-        "views": battles.battle_views(section.battles),
-        "metrics": battles.metric_names(section),
-        "heat": battles.heat_rows(section),
+        "views": sections.battle_views(section.battles),
+        "metrics": sections.metric_names(section),
+        "heat": sections.heat_rows(section),
         "axis": axis,
-        "ratings": [(r, drawing.whisker(r.rating, r.low, r.high, axis)) for r in ranked],
+        "ratings": [(r, charts.whisker(r.rating, r.low, r.high, axis)) for r in ranked],
         "total": _total(section.ledger),
     }
 
@@ -135,7 +135,7 @@ def _finding(section: TrainingSection) -> str:
     gain = section.improvement
     if gain is None:
         return ""
-    low, high = numbers.finite(gain.low), numbers.finite(gain.high)
+    low, high = text.finite(gain.low), text.finite(gain.high)
     if low is None or high is None:
         return "Too few cases for an interval: this may be chance."
     if low > 0:

@@ -4,10 +4,14 @@ With a Prefect server set, a run is a flow run of a deployment. Without one it i
 own that outlives whoever started it, and that a `Supervisor` starts again when it dies.
 """
 
-from cornerman.runner.batches import create_batch_run, create_scout_run
 from cornerman.runner.launches import LaunchFolder
 from cornerman.runner.promotion import start_promotion
-from cornerman.runner.requests import create_training_run, dataset_folders
+from cornerman.runner.requests import (
+    create_batch_run,
+    create_scout_run,
+    create_training_run,
+    dataset_folders,
+)
 from cornerman.runner.start import cancel_run, start_run
 from cornerman.runner.supervisor import Supervisor
 

@@ -8,19 +8,18 @@ import logging
 import sys
 from typing import Any, cast
 
-from cornerman.domain.battle_request import BattleParameters
+from cornerman.domain.battles.breakthroughs import PromoteParameters, ScoutParameters
+from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.errors import ConflictError
-from cornerman.domain.promote_request import PromoteParameters
 from cornerman.domain.runs import Run, RunKind
-from cornerman.domain.scout_request import ScoutParameters
-from cornerman.domain.train_parameters import TrainParameters
+from cornerman.domain.training import TrainParameters
 from cornerman.flows.engine import open_database
 from cornerman.runner.launches import LaunchFolder
 from cornerman.runner.promotion import keep_failed_trial
 from cornerman.runner.start import error_facts, finish_cancelled, finish_unstarted
 from cornerman.settings import get_settings
 from cornerman.storage import runs
-from cornerman.storage.engine import Database
+from cornerman.storage.database import Database
 
 log = logging.getLogger(__name__)
 

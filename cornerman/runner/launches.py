@@ -3,6 +3,8 @@
 Each has a file with its parameters, readable by its owner alone because evaluators may have been
 given keys, and a lock that its process holds from its first moment to its last. So a process that
 died is told from one that lives without trusting process ids, which are used again.
+
+A run as a process of this machine, in a session of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
@@ -128,3 +132,39 @@ class LaunchFolder:
 
     def _lock_path(self, run_id: str) -> Path:
         return self._folder / f"{run_id}.lock"
+
+
+# Kept so that children that ended are collected; whether one lives is told by its lock.
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def collect_children() -> None:
+    """Let the system forget processes that ended."""
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def start_process(folder: LaunchFolder, launch: Launch) -> bool:
+    """Start a process for the run; False when one works on it already."""
+    with folder.locked(launch.run_id) as lock:
+        if lock is None:
+            return False
+        # Written before the start, because the process reads its parameters there.
+        folder.write(launch)
+        with folder.log_path(launch.run_id).open("ab") as log:
+            child = subprocess.Popen(
+                command(launch.kind, launch.run_id),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(lock,),
+                # Away from this process's group: its end, or a Ctrl-C, is not the run's.
+                start_new_session=True,
+            )
+        _children.append(child)
+        folder.count_start(launch, child.pid)
+    return True
+
+
+def command(kind: LaunchKind, run_id: str) -> list[str]:
+    """What to type to work on a run that was stored; it holds no secret."""
+    return [sys.executable, "-m", "cornerman.runner", kind, "--run-id", run_id]

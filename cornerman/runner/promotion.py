@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from cornerman.domain.breakthroughs import Breakthrough
+from cornerman.domain.battles.breakthroughs import Breakthrough, PromoteParameters
 from cornerman.domain.errors import ConflictError, KillSwitchActiveError, NotFoundError
-from cornerman.domain.promote_request import PromoteParameters
-from cornerman.flows.promotion_trial import make_trial
-from cornerman.runner import local
+from cornerman.flows.promote import make_trial
+from cornerman.runner import launches
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
-from cornerman.storage import breakthroughs, kill_switch
-from cornerman.storage.engine import Database
+from cornerman.storage import breakthroughs, budgets
+from cornerman.storage.database import Database
 
 
 async def start_promotion(
@@ -35,7 +34,7 @@ async def start_promotion(
     # Named by what is tried on whom, so that a stopped trial goes on.
     run_id = str((await db.read(make_trial, parameters, found)).run_id)
     launch = Launch(run_id, "promote", parameters.model_dump(mode="json"))
-    await asyncio.to_thread(local.start_process, LaunchFolder(settings.home), launch)
+    await asyncio.to_thread(launches.start_process, LaunchFolder(settings.home), launch)
     return found, run_id
 
 
@@ -55,7 +54,7 @@ def _promotable(session: Any, breakthrough_id: str) -> Breakthrough:
             "nothing to write into a prompt.",
             existing_id=found.id,
         )
-    switch = kill_switch.read_kill_switch(session)
+    switch = budgets.read_kill_switch(session)
     if switch.active:
         raise KillSwitchActiveError(switch.reason)
     return found

@@ -24,10 +24,10 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
-from cornerman.flows.owners import is_gone, process_owner
+from cornerman.flows.plumbing.processes import is_gone, process_owner
 from cornerman.runner.start import finish_cancelled, finish_unstarted
-from cornerman.storage import claims, leases
-from cornerman.storage.engine import Database
+from cornerman.storage import run_reads, slots
+from cornerman.storage.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +65,17 @@ class Rescuer:
     async def look(self, client: PrefectClient) -> list[str]:
         """Look once; returns the runs that were given on or ended."""
         rescued = list[str]()
-        for run in await self._db.read(claims.read_dead_claims, is_gone):
+        for run in await self._db.read(run_reads.read_dead_claims, is_gone):
             name = f"rescue:{run.id}"
             # Held on to its end, so that nobody else judges what the server shows meanwhile.
             held = await self._db.write(
-                leases.acquire_lease, name, self._me, ttl_seconds=_LEASE_SECONDS
+                slots.acquire_lease, name, self._me, ttl_seconds=_LEASE_SECONDS
             )
             if held is None and await self._rescue(client, run):
                 rescued.append(run.id)
         return rescued
 
-    async def _rescue(self, client: PrefectClient, run: claims.Claim) -> bool:
+    async def _rescue(self, client: PrefectClient, run: run_reads.Claim) -> bool:
         if run.flow_run_id is None:
             return False
         try:

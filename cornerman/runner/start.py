@@ -8,11 +8,11 @@ from typing import Any
 
 from cornerman.domain.errors import CornermanError
 from cornerman.domain.runs import Run, RunKind
-from cornerman.runner import deployed, local
+from cornerman.runner import deployed, launches
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
 from cornerman.storage import ledger, runs
-from cornerman.storage.engine import Database
+from cornerman.storage.database import Database
 
 _LONGEST_START = timedelta(minutes=1)
 
@@ -41,7 +41,7 @@ async def start_run(
         else:
             folder = LaunchFolder(settings.home)
             launch = Launch(run_id=run_id, kind=kind, parameters=parameters)
-            await asyncio.to_thread(local.start_process, folder, launch)
+            await asyncio.to_thread(launches.start_process, folder, launch)
     except (CornermanError, OSError) as error:
         await db.write(finish_unstarted, run_id, error_facts(error))
         raise

@@ -7,11 +7,11 @@ import logging
 from typing import Any
 
 from cornerman.domain.runs import Run
-from cornerman.runner import local
+from cornerman.runner import launches
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.runner.start import finish_cancelled, finish_unstarted
 from cornerman.storage import runs
-from cornerman.storage.engine import Database
+from cornerman.storage.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Supervisor:
 
     async def look(self) -> None:
         """Look at each launch once."""
-        local.collect_children()
+        launches.collect_children()
         for run_id in await asyncio.to_thread(self._folder.run_ids):
             run = await self._db.read(runs.read_run, run_id)
             if run is None or run.finished:
@@ -62,7 +62,7 @@ class Supervisor:
             await self._db.write(finish_unstarted, run.id, self._gave_up(launch))
         else:
             log.warning("Run %s lost its process; starting it again (%d)", run.id, launch.starts)
-            await asyncio.to_thread(local.start_process, self._folder, launch)
+            await asyncio.to_thread(launches.start_process, self._folder, launch)
 
     def _forget(self, run_id: str) -> None:
         if not self._folder.has_process(run_id):

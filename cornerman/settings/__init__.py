@@ -4,13 +4,14 @@ from cornerman.settings.database import DatabaseTarget
 from cornerman.settings.explain import SettingReport, explain
 from cornerman.settings.load import (
     InvalidSettingsError,
+    child_environment,
     get_settings,
     load_settings,
     reset_settings,
     use_settings,
+    worker_lock,
 )
 from cornerman.settings.model import Settings
-from cornerman.settings.process import child_environment, worker_lock
 from cornerman.settings.secrets import resolve_references
 from cornerman.settings.values import module_allowed
 

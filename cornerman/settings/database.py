@@ -10,8 +10,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr
 
 from cornerman.domain.errors import SettingsError
-from cornerman.settings.base import SettingsGroup
-from cornerman.settings.masks import mask_address
+from cornerman.settings.secrets import mask_address
+from cornerman.settings.values import SettingsGroup
 
 SUPABASE_ADDRESSES = ("SUPABASE_SANDBOX_URL", "SANDBOX_SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL")
 _SUPABASE_HOST = re.compile(r"([a-z0-9][a-z0-9-]*)\.supabase\.co", re.IGNORECASE)

@@ -1,4 +1,7 @@
-"""Parsers of single values. A ValueError's text completes the sentence "NAME must …"."""
+"""What all groups of settings share.
+
+Parsers of single values. A ValueError's text completes the sentence "NAME must …".
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,35 @@ from decimal import Decimal
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from cornerman.domain.money import Price
+
+
+class SettingsGroup(BaseSettings):
+    """Some settings that belong together; a field's environment variable is its upper-case name."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        # Lists and prices are parsed by us, so that the error can name what is wrong in them.
+        enable_decoding=False,
+        extra="ignore",
+        frozen=True,
+        # pydantic would print what it refused, secrets included.
+        hide_input_in_errors=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_means_not_set(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        tidy = {name: v.strip() if isinstance(v, str) else v for name, v in data.items()}
+        return {name: value for name, value in tidy.items() if value != ""}
+
 
 _MOST_USD_PER_MILLION = 1_000_000
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

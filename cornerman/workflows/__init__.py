@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from cornerman.domain.candidates import Prompts
+from cornerman.domain.battles.workflows import Workflow, parse_workflow
 from cornerman.domain.errors import NotFoundError
-from cornerman.domain.workflows import Workflow, parse_workflow
+from cornerman.domain.training.candidates import Prompts
 
 # Its rubric serves workflows that bring none; it is no workflow of its own.
 _GENERIC = "generic"

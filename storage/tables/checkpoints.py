@@ -6,9 +6,9 @@ DDL and this module only describes it.
 
 from __future__ import annotations
 
-from cornerman.storage.tables.metadata import metadata
-from cornerman.storage.types import AutoId, Flag, Jsonb, SafeText, Timestamp
 from sqlalchemy import Column, Index, Integer, Table, Text, text
+
+from cornerman.storage.database.types import AutoId, Flag, Jsonb, SafeText, Timestamp, metadata
 
 agentensor_checkpoints = Table(
     "agentensor_checkpoints",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cornerman.storage.tables.metadata import metadata
-from cornerman.storage.types import Flag, Json, SafeText, Timestamp
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, Table, Text, text
+
+from cornerman.storage.database.types import Flag, Json, SafeText, Timestamp, metadata
 
 llm_calls = Table(
     "llm_calls",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cornerman.storage.tables.metadata import metadata
-from cornerman.storage.types import AutoId, Flag, Json, SafeText, Timestamp
 from sqlalchemy import Column, Integer, Table, Text
+
+from cornerman.storage.database.types import AutoId, Flag, Json, SafeText, Timestamp, metadata
 
 kill_switch = Table(
     "kill_switch",

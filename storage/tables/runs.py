@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cornerman.storage.tables.metadata import metadata
-from cornerman.storage.types import Flag, Json, Timestamp
 from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+
+from cornerman.storage.database.types import Flag, Json, Timestamp, metadata
 
 workflows = Table(
     "workflows",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cornerman.storage.tables.metadata import metadata
-from cornerman.storage.types import Json, SafeText, Timestamp
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, Table, Text
+
+from cornerman.storage.database.types import Json, SafeText, Timestamp, metadata
 
 candidates = Table(
     "candidates",

@@ -22,11 +22,11 @@ from typing import Any
 
 import aiohttp
 import psutil
-from cornerman.storage import checkpoints, runs, workflows
-from cornerman.storage.engine import Database
-from cornerman.storage.migrate import upgrade
 
-from cornerman.domain.checkpoints import NewCheckpoint
+from cornerman.domain.training.candidates import NewCheckpoint
+from cornerman.storage import checkpoints, runs, workflows
+from cornerman.storage.database import Database
+from cornerman.storage.database.migrate import upgrade
 from tests.bench.gateway_load import LIVE, PARTS, Load
 from tests.support.ports import free_port
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import aiohttp
 import psutil
-from cornerman.storage import events
-from cornerman.storage.engine import Database
 
 from cornerman.domain.runs import NewEvent
+from cornerman.storage import events
+from cornerman.storage.database import Database
 
 LIVE = "live"
 PARTS = ("requests", "streams", "memory")

@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cornerman.storage.engine import Database
 from sqlalchemy import make_url, text
 
+from cornerman.storage.database import Database
 from tests.bench.training_load import standin, training_request
 from tests.support.deployed import Deployed, call, wait_for
 from tests.support.postgres import PostgresDatabases, find_binaries, run_postgres

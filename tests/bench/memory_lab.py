@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cornerman.domain.candidates import Candidate, Prompts
-from cornerman.domain.cases import Case, CaseResult, Score
-from cornerman.domain.dataset import DatasetSplit
+from cornerman.domain.datasets.load import DatasetSplit
 from cornerman.domain.errors import StopError
-from cornerman.domain.optimizer import Optimizer, Round
-from cornerman.domain.optimizer_options import OptimizerOptions
-from cornerman.domain.results import scores_by_case
 from cornerman.domain.seeds import derived_seed, stream
+from cornerman.domain.training.candidates import Candidate, Prompts
+from cornerman.domain.training.cases import Case, CaseResult, Score, scores_by_case
+from cornerman.domain.training.optimizer import Optimizer, Round
+from cornerman.domain.training.options import OptimizerOptions
 
 
 class OutOfCallsError(StopError):
@@ -47,7 +46,7 @@ class Decision:
 
 
 class MemoryLab:
-    """Implements `cornerman.domain.optimizer.Lab`.
+    """Implements `cornerman.domain.training.optimizer.Lab`.
 
     Args:
         max_calls: Model calls (agent and optimizer) after which work is refused; None: no limit.

@@ -13,10 +13,10 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from cornerman.domain.dataset import split_cases
-from cornerman.domain.dataset_options import SplitOptions
-from cornerman.domain.optimizer_options import OptimizerOptions
+from cornerman.domain.datasets import SplitOptions
+from cornerman.domain.datasets.load import split_cases
 from cornerman.domain.statistics import PairedInterval, mean_interval, paired_improvement
+from cornerman.domain.training.options import OptimizerOptions
 from tests.bench.rehearsal_world import example
 from tests.bench.searches import LANDSCAPES, SPLIT, STRATEGIES, Search, run_search
 

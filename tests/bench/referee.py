@@ -22,20 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cornerman.domain.battles import Turn
+from cornerman.domain.battles.workflows import Criterion, Rubric, Workflow
+from cornerman.domain.errors import LLMError
+from cornerman.domain.money import pico_to_usd, usd_to_pico
+from cornerman.domain.money.ledger import CallScope
+from cornerman.domain.personas import Persona, Scenario
+from cornerman.domain.referee.agreement import auc, reliability_table
+from cornerman.domain.referee.transcripts import support_scenario, turns_of
+from cornerman.domain.training.candidates import Prompt
 from cornerman.flows.engine import Engine, open_engine
 from cornerman.storage import ledger, runs, workflows
 from cornerman.tasks.battle_calls import Stage, ask_referee
 from cornerman.tasks.training_context import day_budget_name
-
-from cornerman.domain.agreement import auc, reliability_table
-from cornerman.domain.battles import Turn
-from cornerman.domain.candidates import Prompt
-from cornerman.domain.errors import LLMError
-from cornerman.domain.ledger import CallScope
-from cornerman.domain.money import pico_to_usd, usd_to_pico
-from cornerman.domain.personas import Persona, Scenario
-from cornerman.domain.tool_transcripts import support_scenario, turns_of
-from cornerman.domain.workflows import Criterion, Rubric, Workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = "tau/gpt4o_airline_transcripts.json"

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cornerman.tasks.agent import chat_messages
 
-from cornerman.clients.rehearsal.request import ChatRequest, Message
-from cornerman.clients.rehearsal.roles import reply_to
-from cornerman.domain.candidates import Prompt, Prompts
-from cornerman.domain.cases import Case, Score
+from cornerman.domain.training.candidates import Prompt, Prompts
+from cornerman.domain.training.cases import Case, Score
+from cornerman.rehearsal.request import ChatRequest, Message
+from cornerman.rehearsal.roles import reply_to
+from cornerman.tasks.agent import chat_messages
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "cornerman" / "examples"
 

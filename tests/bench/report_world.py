@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from cornerman.domain.candidates import Prompt, Prompts
-from cornerman.domain.cases import Case, Score
+from cornerman.domain.training.candidates import Prompt, Prompts
+from cornerman.domain.training.cases import Case, Score
 
 ASPECTS = {
     "content": ("causes", "costs", "dates", "people", "risks"),

@@ -105,7 +105,7 @@ class Cost:
 @contextlib.contextmanager
 def rehearsal() -> Iterator[str]:
     """The rehearsal endpoint as an outside one, which answers at once; yields its base URL."""
-    command = [sys.executable, "-S", "-m", "cornerman.clients.rehearsal", "--latency-ms", "0"]
+    command = [sys.executable, "-S", "-m", "cornerman.rehearsal", "--latency-ms", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None

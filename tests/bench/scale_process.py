@@ -46,7 +46,7 @@ class Clock:
     """Counts what this process, its writers and the Prefect server do."""
 
     def __init__(self, server_pid: int) -> None:
-        from cornerman.storage.writer import Writer
+        from cornerman.storage.database.writer import Writer
 
         self._server = psutil.Process(server_pid)
         self._writes, self._write_s = 0, 0.0
@@ -101,9 +101,8 @@ class Clock:
 
 
 async def _battles(size: int, number: int) -> None:
+    from cornerman.domain.battles.request import BattleParameters
     from cornerman.flows.battle import battle_batch
-
-    from cornerman.domain.battle_request import BattleParameters
 
     asked = BattleParameters(workflow_id="negotiation", batch_size=size, seed=number)
     done = await battle_batch(asked)
@@ -111,9 +110,8 @@ async def _battles(size: int, number: int) -> None:
 
 
 async def _cases(size: int, number: int) -> None:
+    from cornerman.domain.training import TrainParameters
     from cornerman.flows.train import train_workflow
-
-    from cornerman.domain.train_parameters import TrainParameters
 
     done = await train_workflow(TrainParameters.model_validate(training_request(size)))
     assert done["cases"]["errored"] == 0, done

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-from cornerman.domain.candidates import Candidate, Prompts
-from cornerman.domain.cases import Case
-from cornerman.domain.dataset import split_cases
-from cornerman.domain.dataset_options import SplitOptions
-from cornerman.domain.optimizer import Optimizer
-from cornerman.domain.optimizer_options import OptimizerOptions
+from cornerman.domain.datasets import SplitOptions
+from cornerman.domain.datasets.load import split_cases
 from cornerman.domain.seeds import derived_seed
-from cornerman.optimizers.gepa_adapter import GepaOptimizer
+from cornerman.domain.training.candidates import Candidate, Prompts
+from cornerman.domain.training.cases import Case
+from cornerman.domain.training.optimizer import Optimizer
+from cornerman.domain.training.options import OptimizerOptions
+from cornerman.optimizers.gepa import GepaOptimizer
 from cornerman.optimizers.reflective import Reflective
 from cornerman.optimizers.textual_gradient import TextualGradient
 from tests.bench.memory_lab import MemoryLab, OutOfCallsError, World

@@ -130,10 +130,9 @@ def _growth(samples: list[float]) -> float:
 
 async def run_here(cases: int, seconds: float, *, rests: bool = False) -> dict[str, float]:
     """One training in this process, measured around the lab's evaluation alone."""
+    from cornerman.domain.training import TrainParameters
     from cornerman.flows.lab import TrainingLab
     from cornerman.flows.train import train_workflow
-
-    from cornerman.domain.train_parameters import TrainParameters
 
     taken: dict[str, float] = {}
     plain = TrainingLab.evaluate

@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from cornerman.storage.engine import Database
 from prefect.settings import PREFECT_API_URL
 from sqlalchemy import text
 
+from cornerman.storage.database import Database
 from tests.support.command import COMMAND
 from tests.support.forked_trainings import (
     ROOT,
@@ -166,7 +166,7 @@ def _prefect_servers() -> set[int]:
     return {
         process.pid
         for process in psutil.process_iter(["cmdline"])
-        if "cornerman.flows.embedded_server" in (process.info["cmdline"] or [])
+        if "cornerman.flows.plumbing.embedded_server" in (process.info["cmdline"] or [])
     }
 
 

@@ -74,7 +74,7 @@ def test_an_unexpected_error_is_short_unless_debugged(
     def broken() -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("cornerman.storage.migrate.head_revision", broken)
+    monkeypatch.setattr("cornerman.storage.database.migrate.head_revision", broken)
     short, debugged = command("db", "upgrade"), command("db", "upgrade", "--debug")
     assert (short.code, debugged.code) in ((0, 0), (1, 1))
     assert "Traceback" not in short.err

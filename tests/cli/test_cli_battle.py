@@ -8,18 +8,17 @@ from typing import Any
 
 import pytest
 import yaml
+
+from cornerman.cli.commands.battle import continued_batch, say_batch
+from cornerman.cli.files import workflow_id_of
+from cornerman.cli.output import Out
+from cornerman.cli.store import database
+from cornerman.domain.battles.request import BattleParameters
+from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.domain.runs import RunKind
 from cornerman.flows.battle_workflow import read_battle_workflow
 from cornerman.storage.runs import create_run
 from cornerman.storage.workflows import create_workflow
-
-from cornerman.cli.battle import continued_batch
-from cornerman.cli.battle_words import say_batch
-from cornerman.cli.output import Out
-from cornerman.cli.store import database
-from cornerman.cli.workflow_file import workflow_id_of
-from cornerman.domain.battle_request import BattleParameters
-from cornerman.domain.errors import BadInputError, NotFoundError
-from cornerman.domain.runs import RunKind
 from tests.cli.conftest import Printed
 from tests.support.battle_arena import lab_workflow
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from cornerman.storage.notifications import create_notification, update_notification
 
 from cornerman.cli.store import database
+from cornerman.storage.notifications import create_notification, update_notification
 from tests.cli.conftest import Printed
 
 Command = Callable[..., Printed]

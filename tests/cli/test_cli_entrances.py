@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cornerman.cli.demo import demo_settings
-from cornerman.cli.deploy import say_deployed
+from cornerman.cli.commands.demo import demo_settings
+from cornerman.cli.machine.deploy import say_deployed
 from cornerman.cli.output import Out
 from cornerman.settings import load_settings
 from tests.cli.conftest import Printed

@@ -9,13 +9,12 @@ import signal
 from typing import Any
 
 import pytest
-from cornerman.storage import events, runs, workflows
-from cornerman.storage.engine import Database
 from rich.console import Console
 
-from cornerman.cli.follow import follow
-from cornerman.cli.views import BatchView, TrainingView
+from cornerman.cli.progress import BatchView, TrainingView, follow
 from cornerman.domain.runs import NewEvent
+from cornerman.storage import events, runs, workflows
+from cornerman.storage.database import Database
 
 
 class Recorder:

@@ -8,15 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cornerman.storage.checkpoints import create_checkpoint, read_best_moves
-from cornerman.storage.clock import now
-from cornerman.storage.runs import claim_run, create_run, finish_run
-from cornerman.storage.tables import runs
-from cornerman.storage.workflows import create_workflow
 from sqlalchemy import update
 
 from cornerman.cli.store import database
-from cornerman.domain.checkpoints import NewCheckpoint
+from cornerman.domain.training.candidates import NewCheckpoint
+from cornerman.storage.checkpoints import create_checkpoint, read_best_moves
+from cornerman.storage.database.types import now
+from cornerman.storage.runs import claim_run, create_run, finish_run
+from cornerman.storage.tables import runs
+from cornerman.storage.workflows import create_workflow
 from tests.cli.conftest import Printed
 from tests.support.llm_standin import Reply
 from tests.support.llm_thread import serving

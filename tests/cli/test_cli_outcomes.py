@@ -112,7 +112,7 @@ def test_standard_output_is_kept_from_agents_that_print(
 
 def _interrupt_when(home: Path, run_id: str, process: subprocess.Popen[str]) -> None:
     """Send what Ctrl-C sends, to the whole process group, once cases have been run."""
-    from cornerman.storage.engine import Database
+    from cornerman.storage.database import Database
     from cornerman.storage.runs import read_run
 
     url = f"sqlite:///{home / 'cornerman.db'}"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from cornerman.cli.spec_file import read_spec
-from cornerman.cli.training_request import continued_run, new_run
+from cornerman.cli.commands.train import continued_run, new_run
+from cornerman.cli.files import read_spec
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.requests import public_request
 from cornerman.domain.runs import Run
+from cornerman.domain.training.parse import public_request
 from tests.cli.conftest import SPEC, write_spec
 
 

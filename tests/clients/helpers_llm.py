@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from cornerman.clients.llm import LLM, ChatRequest, Clock, LLMEndpoint
 from cornerman.clients.prices import PriceBook
-from cornerman.domain.ledger import CallScope, Meter
+from cornerman.domain.money.ledger import CallScope, Meter
 from tests.support.llm_standin import LLMStandin
 
 KEY = "sk-secret-0123456789abcdef"

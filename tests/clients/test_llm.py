@@ -19,7 +19,7 @@ from cornerman.domain.errors import (
     LLMError,
     UnpricedModelError,
 )
-from cornerman.domain.ledger import CallEstimate, CallScope
+from cornerman.domain.money.ledger import CallEstimate, CallScope
 from tests.clients.helpers_llm import KEY, SCOPE, FastClock, ask, open_llm
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.meters import MemoryMeter

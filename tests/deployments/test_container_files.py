@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cornerman.deployments.serve import RETENTION
-from cornerman.flows.patient import IN_BATCHES
+from cornerman.flows.plumbing.patient import IN_BATCHES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deployments"

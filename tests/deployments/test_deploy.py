@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cornerman.deployments import limits
-from cornerman.deployments.automations import PAUSE, RESUME
-from cornerman.deployments.deploy import deploy
-from cornerman.deployments.prefect_api import PrefectServerError, is_on_postgresql, server_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.settings import PREFECT_API_URL
 
+from cornerman.deployments import deploy
+from cornerman.deployments.automations import PAUSE, RESUME
+from cornerman.deployments.prefect_api import PrefectServerError, is_on_postgresql, server_client
 from cornerman.domain.errors import CornermanError
 from cornerman.settings import load_settings
 
@@ -30,7 +29,7 @@ def client(api_url: str) -> Iterator[SyncPrefectClient]:
 
 
 def deployed(api_url: str) -> dict[str, Any]:
-    return deploy(load_settings(), api_url=api_url)
+    return deploy.deploy(load_settings(), api_url=api_url)
 
 
 def test_a_second_deploy_changes_nothing(api_url: str, client: SyncPrefectClient) -> None:
@@ -101,18 +100,18 @@ def test_a_server_on_sqlite_gets_no_limits_and_loses_those_it_has(
     done = deployed(api_url)
     assert done["limits"] == {}
     assert "leases" in done["limits_held_by"]
-    assert limits._read(client, "agent-case") is None
+    assert deploy._read(client, "agent-case") is None
 
 
 def test_a_server_on_postgresql_gets_limits(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "is_on_postgresql", lambda _: True)
+    monkeypatch.setattr(deploy, "is_on_postgresql", lambda _: True)
     monkeypatch.setenv("MAX_CONCURRENT_BATTLES", "4")
     for _ in range(2):
-        report = limits.apply_limits(client, load_settings())
+        report = deploy.apply_limits(client, load_settings())
     assert report.tags == {"agent-case": 8, "battle": 4}
-    assert limits._read(client, "battle") == 4
+    assert deploy._read(client, "battle") == 4
     for tag in report.tags:
         client.delete_concurrency_limit_by_tag(tag)
 
@@ -133,10 +132,10 @@ def test_the_automations_pause_and_resume_what_has_a_schedule(
 
 def test_a_server_that_is_not_there_is_told() -> None:
     with pytest.raises(PrefectServerError, match="does not answer") as refused:
-        deploy(load_settings(), api_url="http://127.0.0.1:9/api")
+        deploy.deploy(load_settings(), api_url="http://127.0.0.1:9/api")
     assert "PREFECT_API_URL" in refused.value.hint
 
 
 def test_without_a_server_it_is_said_what_to_set() -> None:
     with pytest.raises(CornermanError, match="PREFECT_API_URL is not set"):
-        deploy(load_settings())
+        deploy.deploy(load_settings())

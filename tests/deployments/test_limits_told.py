@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cornerman.deployments.prefect_api import server_client
 from prefect.settings import PREFECT_API_URL
 
+from cornerman.deployments.prefect_api import server_client
 from tests.support.command import Finished
 
 

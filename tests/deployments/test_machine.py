@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from cornerman.deployments.serve import Machine
 from prefect.settings.models.server.services import (
     ServerServicesDBVacuumSettings,
     ServerServicesEventPersisterSettings,
     ServerServicesTaskRunRecorderSettings,
 )
 
+from cornerman.deployments.serve import Machine
 from cornerman.settings import load_settings
 
 PERIOD = "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"

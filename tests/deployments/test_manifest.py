@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from cornerman.deployments.manifest import MANIFEST, DeploymentSpec, ManifestError, read_manifest
 from pydantic import BaseModel
 
-from cornerman.domain.battle_request import BattleParameters
-from cornerman.domain.retrain_request import RetrainParameters
-from cornerman.domain.scout_request import ScoutParameters
-from cornerman.domain.train_parameters import TrainParameters
+from cornerman.deployments.manifest import MANIFEST, DeploymentSpec, ManifestError, read_manifest
+from cornerman.domain.battles.breakthroughs import ScoutParameters
+from cornerman.domain.battles.request import BattleParameters
+from cornerman.domain.training import TrainParameters
+from cornerman.domain.training.retrain import RetrainParameters
 
 MODELS: dict[str, type[BaseModel]] = {
     "train-workflow": TrainParameters,

@@ -6,10 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from cornerman.flows import artifacts, reported
-from cornerman.flows.artifacts import artifact_key, progress_percent
-from cornerman.storage import runs, workflows
-from cornerman.storage.clock import now
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
@@ -17,6 +13,10 @@ from prefect.client.schemas.objects import StateType
 
 from cornerman.domain.errors import ConflictError, KillSwitchActiveError
 from cornerman.domain.runs import Run
+from cornerman.flows.plumbing import reported
+from cornerman.flows.plumbing.reported import artifact_key, progress_percent
+from cornerman.storage import runs, workflows
+from cornerman.storage.database.types import now
 from tests.support.training import World, world  # noqa: F401
 
 Result = dict[str, Any]
@@ -124,7 +124,7 @@ async def test_the_progress_that_is_shown_last_is_the_run_s_end(
 
     @flow(name="shows-progress")
     async def showing() -> None:
-        async with artifacts.progress_shown("r"):
+        async with reported.progress_shown("r"):
             await asyncio.sleep(0.3)  # the first look, which sees a run that has not begun
             with world.db.writing() as session:
                 runs.finish_run(session, "r", status="completed")

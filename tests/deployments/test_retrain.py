@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.storage import checkpoints, notifications
 
-from cornerman.domain.breakthroughs import Breakthrough
-from cornerman.domain.retrain import judged, new_breakthroughs, reasons_to_train
-from cornerman.domain.retrain_request import RetrainParameters
+from cornerman.domain.battles.breakthroughs import Breakthrough
+from cornerman.domain.battles.tactics import Tactic
 from cornerman.domain.statistics import PairedInterval
-from cornerman.domain.tactics import Tactic
+from cornerman.domain.training.retrain import (
+    RetrainParameters,
+    judged,
+    new_breakthroughs,
+    reasons_to_train,
+)
+from cornerman.storage import checkpoints, notifications
 from tests.support.llm_standin import LLMStandin
 from tests.support.training import World, cases_of, climb, request_of, world  # noqa: F401
 

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from cornerman.flows import schedule
 from prefect.client.schemas.objects import FlowRun
 
-from cornerman.domain.battle_request import BattleParameters
+from cornerman.domain.battles.request import BattleParameters
+from cornerman.flows.plumbing import server_state
 from cornerman.settings import reset_settings
 
 
@@ -33,7 +33,7 @@ def run_as(monkeypatch: pytest.MonkeyPatch) -> Any:
             start_time=None if started is None else moment(started),
         )
         context = _Context(run)
-        monkeypatch.setattr(schedule.FlowRunContext, "get", lambda: context)
+        monkeypatch.setattr(server_state.FlowRunContext, "get", lambda: context)
 
     return pretend
 
@@ -43,7 +43,7 @@ def moment(text: str) -> datetime:
 
 
 def key_of(**given: Any) -> str | None:
-    return schedule.battle_parameters(BattleParameters(**given)).batch_key
+    return server_state.battle_parameters(BattleParameters(**given)).batch_key
 
 
 def test_a_scheduled_batch_is_named_after_its_slot(run_as: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from cornerman.deployments.addresses import Addresses, AlreadyUpError, choose_prefect_port, only_one
 from cornerman.deployments.supervise import Child, Supervisor
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cornerman.domain.acceptance import accept_child
+from cornerman.domain.training.search import accept_child
 
 ROW = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 

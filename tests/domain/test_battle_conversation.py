@@ -3,7 +3,7 @@
 import pytest
 
 from cornerman.domain.battles import STORED_TURN_BYTES, Turn
-from cornerman.domain.conversation import (
+from cornerman.domain.battles.conversation import (
     agent_messages,
     clip,
     end_reason,
@@ -11,8 +11,8 @@ from cornerman.domain.conversation import (
     next_speaker,
     persona_messages,
 )
-from cornerman.domain.leaving import walks_away
-from cornerman.domain.workflows import Limits
+from cornerman.domain.battles.phrases import walks_away
+from cornerman.domain.battles.workflows import Limits
 from cornerman.personas import builtin_personas
 from cornerman.workflows import builtin_workflow
 

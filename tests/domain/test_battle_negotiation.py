@@ -5,7 +5,7 @@ import time
 import pytest
 
 from cornerman.domain.battles import Turn
-from cornerman.domain.negotiation import agreed_price, negotiation_outcome, parse_prices
+from cornerman.domain.battles.negotiation import agreed_price, negotiation_outcome, parse_prices
 from cornerman.domain.personas import PriceTargets
 
 

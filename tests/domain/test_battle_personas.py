@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from cornerman.domain.battles.workflows import parse_workflow, scenario_for
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.personas import persona_id, same_persona
-from cornerman.domain.personas_import import (
+from cornerman.domain.personas.files import (
     import_personas,
     parse_personas,
     parse_personas_file,
     without_known,
 )
-from cornerman.domain.sotopia import target_price
-from cornerman.domain.workflows import parse_workflow, scenario_for
+from cornerman.domain.personas.sotopia import target_price
 from cornerman.personas import builtin_personas
 from cornerman.workflows import builtin_workflow, builtin_workflow_ids
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from cornerman.domain.battles import Battle
-from cornerman.domain.breakthroughs import (
+from cornerman.domain.battles.breakthroughs import (
     Breakthrough,
     Tactic,
     allowed_transitions,
@@ -18,9 +18,9 @@ from cornerman.domain.breakthroughs import (
     same_tactic,
     scout_messages,
 )
-from cornerman.domain.conversation import make_turn
+from cornerman.domain.battles.conversation import make_turn
+from cornerman.domain.battles.ratings import rate, regression, scores_by_persona
 from cornerman.domain.errors import BadInputError, LLMError
-from cornerman.domain.ratings import rate, regression, scores_by_persona
 from cornerman.workflows import builtin_workflow
 
 

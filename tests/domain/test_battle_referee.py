@@ -4,15 +4,9 @@ import json
 
 import pytest
 
-from cornerman.domain.agreement import (
-    agreement,
-    auc,
-    referee_agreement,
-    reliability_table,
-)
-from cornerman.domain.conversation import Turn, make_turn
+from cornerman.domain.battles.conversation import Turn, make_turn
+from cornerman.domain.battles.negotiation import negotiation_outcome
 from cornerman.domain.errors import LLMError
-from cornerman.domain.negotiation import negotiation_outcome
 from cornerman.domain.referee import (
     combine,
     parse_verdict,
@@ -20,7 +14,8 @@ from cornerman.domain.referee import (
     repair_messages,
     verdict_response_format,
 )
-from cornerman.domain.transcripts import is_quoted, side_names
+from cornerman.domain.referee.agreement import agreement, auc, referee_agreement, reliability_table
+from cornerman.domain.referee.transcripts import is_quoted, side_names
 from cornerman.personas import builtin_personas
 from cornerman.workflows import builtin_workflow
 

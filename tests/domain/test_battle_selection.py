@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from cornerman.domain.battle_request import BattleBatchRequest
 from cornerman.domain.battles import Battle, batch_metrics
+from cornerman.domain.battles.request import BattleBatchRequest
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.personas import Persona, Scenario
-from cornerman.domain.selection import (
+from cornerman.domain.personas.selection import (
     interval_width,
     named_personas,
     persona_histories,

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cornerman.domain.cases import Case
-from cornerman.domain.dataset import fingerprint, load_cases, split_cases
-from cornerman.domain.dataset_options import DatasetOptions, SplitOptions
+from cornerman.domain.datasets import DatasetOptions, SplitOptions
+from cornerman.domain.datasets.load import fingerprint, load_cases, split_cases
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.training import EvaluatorOptions
+from cornerman.domain.training.cases import Case
 
 QA = {"inputs": {"question": "q"}, "expected_output": "a"}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cornerman.domain.estimate import (
+from cornerman.domain.battles.workflows import Limits
+from cornerman.domain.money.estimate import (
     AGENT_MAX_TOKENS,
     JUDGE_MAX_TOKENS,
     REWRITE_MAX_TOKENS,
@@ -20,8 +21,7 @@ from cornerman.domain.estimate import (
     tokens_of,
     training_groups,
 )
-from cornerman.domain.optimizer_options import OptimizerOptions
-from cornerman.domain.workflows import Limits
+from cornerman.domain.training.options import OptimizerOptions
 
 MODELS = {"agent": "a", "optimizer": "o", "judge": "j"}
 
@@ -147,11 +147,10 @@ def test_a_budget_that_is_too_small_is_told() -> None:
 
 
 def test_the_bounds_are_those_of_the_calls() -> None:
+    from cornerman.clients.chat_request import ChatRequest
     from cornerman.tasks.judge import JUDGE_MAX_TOKENS as judge
     from cornerman.tasks.rewrite import REWRITE_MAX_TOKENS as rewrite
     from cornerman.tasks.scout import SCOUT_MAX_TOKENS as scout
-
-    from cornerman.clients.chat_request import ChatRequest
 
     agent = ChatRequest(role="agent", model="m", messages=()).max_tokens
     assert (agent, judge) == (AGENT_MAX_TOKENS, JUDGE_MAX_TOKENS)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 import yaml
 
-from cornerman.domain.checkpoints import Checkpoint
-from cornerman.domain.exports import export_text
+from cornerman.domain.training.candidates import Checkpoint, export_text
 
 CHECKPOINT = Checkpoint(
     id="c",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from cornerman.domain.outputs import as_json
+from cornerman.domain.json_values import as_json
 
 
 class Answer(BaseModel):

@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cornerman.domain.pareto import draw_parent, pareto_weights
+from cornerman.domain.training.search import draw_parent, pareto_weights
 
 SCORES = st.dictionaries(
     st.sampled_from(["c0", "c1", "c2", "c3", "c4"]),

@@ -6,16 +6,22 @@ from typing import Any
 
 import pytest
 
-from cornerman.domain.candidates import Candidate, Prompt
-from cornerman.domain.cases import Case, CaseError, CaseResult, Score
-from cornerman.domain.optimizer_options import OptimizerOptions
-from cornerman.domain.progress import (
+from cornerman.domain.training.candidates import Candidate, Prompt
+from cornerman.domain.training.cases import (
+    Case,
+    CaseError,
+    CaseResult,
+    Score,
+    mean_score,
+    summary_by_evaluator,
+)
+from cornerman.domain.training.options import OptimizerOptions
+from cornerman.domain.training.progress import (
     TooManyErroredError,
     TrainingProgress,
     count_statuses,
     require_few_errored,
 )
-from cornerman.domain.results import mean_score, summary_by_evaluator
 
 
 def progress(**options: Any) -> TrainingProgress:

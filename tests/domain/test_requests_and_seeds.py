@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from cornerman.domain.checkpoints import Checkpoint, becomes_best
-from cornerman.domain.requests import public_request
 from cornerman.domain.seeds import derived_seed, stream
-from cornerman.domain.training_parse import parse_train_spec
+from cornerman.domain.training.candidates import Checkpoint, becomes_best
+from cornerman.domain.training.parse import parse_train_spec, public_request
 
 
 def spec(**fields: Any) -> Any:

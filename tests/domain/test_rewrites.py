@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cornerman.domain.cases import Case
-from cornerman.domain.rewrites import placeholders, refuse_rewrite
+from cornerman.domain.training.cases import Case
+from cornerman.domain.training.search import placeholders, refuse_rewrite
 
 QUESTION = "I have a flute, a piano, four stoves and a violin. How many instruments do I have?"
 CASES = [

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from cornerman.domain.tool_transcripts import support_scenario, turns_of
+from cornerman.domain.referee.transcripts import support_scenario, turns_of
 
 MESSAGES = [
     {"role": "system", "content": "# Policy\nNo refunds."},

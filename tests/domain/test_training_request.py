@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cornerman.domain.candidates import Prompt
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.training import TrainSpec
-from cornerman.domain.training_parse import (
+from cornerman.domain.training.candidates import Prompt
+from cornerman.domain.training.parse import (
     parse_train_spec,
     parse_training_request,
     refuse_untrainable,

@@ -7,15 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cornerman.domain.cases import Case, CaseError, CaseResult, Score
-from cornerman.domain.results import (
+from cornerman.domain.statistics import mean_interval, paired_improvement
+from cornerman.domain.training.cases import (
+    Case,
+    CaseError,
+    CaseResult,
+    Score,
     errored_share,
     mean_score,
     scores_by_case,
     summary_by_evaluator,
     weighted_score,
 )
-from cornerman.domain.statistics import mean_interval, paired_improvement
 
 UNIT = st.floats(0, 1)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cornerman.storage.battles import read_setting
-from cornerman.storage.personas import create_personas
 
 from cornerman.domain.personas import Persona
-from cornerman.domain.personas_import import parse_personas_file
+from cornerman.domain.personas.files import parse_personas_file
+from cornerman.storage.battles import read_setting
+from cornerman.storage.personas import create_personas
 from tests.support.battle_arena import Arena
 
 SIMULATED = dict.fromkeys(

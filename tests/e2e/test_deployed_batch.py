@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.storage.engine import Database
 from sqlalchemy import text
 
+from cornerman.storage.database import Database
 from tests.support.deployed import Deployed, call, kill, wait_for
 from tests.support.http_standin import HttpStandin
 

@@ -11,12 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from cornerman.storage import checkpoints, events, runs
-from cornerman.storage.engine import Database
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 
+from cornerman.storage import checkpoints, events, runs
+from cornerman.storage.database import Database
 from tests.support.forked_trainings import ForkedTrainings, ends_within
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.training import MODEL_KEY, climb, request_of

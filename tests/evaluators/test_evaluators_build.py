@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from cornerman.domain.aio import call_in_thread
-from cornerman.domain.cases import EvaluationContext
 from cornerman.domain.errors import (
     BadInputError,
     EntrypointRefusedError,
@@ -19,6 +18,7 @@ from cornerman.domain.errors import (
     LLMError,
 )
 from cornerman.domain.training import EvaluatorOptions
+from cornerman.domain.training.cases import EvaluationContext
 from cornerman.evaluators.base import EvaluatorFailure, build_evaluator, build_evaluators
 from cornerman.evaluators.verdicts import failure_of, to_score
 

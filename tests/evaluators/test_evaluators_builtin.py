@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cornerman.domain.cases import EvaluationContext, Score
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.training import EvaluatorOptions
+from cornerman.domain.training.cases import EvaluationContext, Score
 from cornerman.evaluators.base import EvaluatorFailure, build_evaluator
 from cornerman.evaluators.numeric import last_number
 

@@ -8,11 +8,11 @@ import re
 from typing import Any
 
 import pytest
+
+from cornerman.domain.battles.breakthroughs import PromoteParameters
+from cornerman.domain.errors import BadInputError
 from cornerman.flows.promote import promote_breakthrough
 from cornerman.storage import breakthroughs, checkpoints
-
-from cornerman.domain.errors import BadInputError
-from cornerman.domain.promote_request import PromoteParameters
 from tests.support.battle_arena import Arena, tactic
 from tests.support.llm_standin import Reply
 

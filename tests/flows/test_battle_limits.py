@@ -7,9 +7,9 @@ import itertools
 import time
 
 import pytest
-from cornerman.storage import runs
 
 from cornerman.domain.errors import ConflictError
+from cornerman.storage import runs
 from tests.support.battle_arena import Arena
 from tests.support.llm_standin import Reply
 

@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import pytest
-from cornerman.storage.battles import read_battles, update_battle
-from cornerman.storage.notifications import read_notifications
 
 from cornerman.clients.slack import validate_blocks
+from cornerman.storage.battles import read_battles, update_battle
+from cornerman.storage.notifications import read_notifications
 from tests.support.battle_arena import Arena
 from tests.support.http_standin import HttpReply, HttpStandin
 
@@ -52,7 +52,7 @@ async def test_tells_of_a_failed_batch(arena: Arena, monkeypatch: pytest.MonkeyP
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the ratings broke")
 
-    monkeypatch.setattr("cornerman.flows.battle_ratings.rate", broken)
+    monkeypatch.setattr("cornerman.flows.battle_end.rate", broken)
     async with HttpStandin() as slack:
         listen(arena, slack)
         with pytest.raises(RuntimeError):

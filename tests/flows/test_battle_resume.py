@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from cornerman.storage.clock import now
-from cornerman.storage.tables import llm_calls, runs
 from sqlalchemy import update
 
 from cornerman.domain.errors import ConflictError
+from cornerman.storage.database.types import now
+from cornerman.storage.tables import llm_calls, runs
 from tests.support.battle_arena import Arena
 
 
@@ -97,9 +97,8 @@ async def test_a_batch_that_nobody_ever_took_makes_room(arena: Arena) -> None:
 
 
 async def test_a_continued_batch_plays_on_with_the_version_it_began_with(arena: Arena) -> None:
+    from cornerman.domain.training.candidates import NewCheckpoint
     from cornerman.storage.checkpoints import create_checkpoint
-
-    from cornerman.domain.checkpoints import NewCheckpoint
 
     await kill_in_the_middle(arena)
     let_time_pass(arena, seconds=25)

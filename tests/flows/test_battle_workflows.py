@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import yaml
+
+from cornerman.domain.personas import Persona, Scenario
+from cornerman.domain.training.candidates import NewCheckpoint
 from cornerman.storage.checkpoints import create_checkpoint
 from cornerman.storage.personas import count_personas, create_personas
 from cornerman.storage.workflows import create_workflow
-
-from cornerman.domain.checkpoints import NewCheckpoint
-from cornerman.domain.personas import Persona, Scenario
 from tests.support.battle_arena import Arena, lab_workflow, verdict
 from tests.support.llm_standin import Reply
 

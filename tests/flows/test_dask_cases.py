@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.storage import runs
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.settings import PREFECT_API_URL
 
 from cornerman.domain.errors import CornermanError, SettingsError
+from cornerman.storage import runs
 from tests.support.absent import absent
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.ports import free_port
@@ -85,7 +85,7 @@ def cluster(
 def _import_once() -> None:
     """Have workers forked from a process that has imported what they need, which takes seconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cornerman.flows.dask_worker", "distributed"])
+    context.set_forkserver_preload(["cornerman.flows.plumbing.dask_worker", "distributed"])
     forkserver.ensure_running()
 
 
@@ -181,9 +181,8 @@ async def test_a_killed_workers_cases_are_run_by_another_and_paid_for(on_dask: W
 
 
 async def test_a_worker_with_another_database_says_so(world: World) -> None:
-    from cornerman.flows.dask_run import RunHere, RunTicket
-
-    from cornerman.domain.train_parameters import TrainParameters
+    from cornerman.domain.training import TrainParameters
+    from cornerman.flows.plumbing.dask_run import RunHere, RunTicket
 
     spec = TrainParameters(**request_of())
     with pytest.raises(CornermanError, match=r"'r1' is not being worked on in.*cornerman\.db"):
@@ -193,7 +192,7 @@ async def test_a_worker_with_another_database_says_so(world: World) -> None:
 async def test_a_cluster_that_is_not_there_fails_the_run_with_the_commands(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cornerman.flows.dask_cases._CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("cornerman.flows.plumbing.dask_cases._CONNECT_SECONDS", 0.3)
     address = f"tcp://127.0.0.1:{free_port()}"
     world.set(DASK_SCHEDULER=address)
     with pytest.raises(CornermanError, match=f"no worker at {address}") as raised:

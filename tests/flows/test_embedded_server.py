@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cornerman.flows import embedded_server
 from prefect.client.schemas.responses import ConcurrencyLimitWithLeaseResponse
+
+from cornerman.flows.plumbing import embedded_server
 
 
 async def _answer(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.flows.patient import LONGEST_LOCK_MS, patient, prefect_app, shorten_lock_waits
 from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, temporary_settings
 from sqlalchemy import text
@@ -15,6 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+
+from cornerman.flows.plumbing.patient import (
+    LONGEST_LOCK_MS,
+    patient,
+    prefect_app,
+    shorten_lock_waits,
+)
 
 
 class _Busy:

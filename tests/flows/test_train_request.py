@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 import yaml
-from cornerman.flows.train import train_workflow
 from prefect.client.orchestration import get_client
 
+from cornerman.cli.commands.train import continued_run
 from cornerman.cli.main import run
-from cornerman.cli.training_request import continued_run
 from cornerman.domain.errors import BadInputError
+from cornerman.flows.train import train_workflow
 from tests.support.http_standin import HttpReply, HttpStandin
 from tests.support.llm_standin import LLMStandin
 from tests.support.training import CLIMBING_AGENT, World, climb, request_of
@@ -117,7 +117,7 @@ async def test_a_dataset_of_megabytes_is_trained_on_and_not_told_to_prefect(worl
 
 
 async def test_prefects_retry_of_a_flow_run_continues_the_same_run(world: World) -> None:
-    from cornerman.domain.train_parameters import TrainParameters
+    from cornerman.domain.training import TrainParameters
 
     module = world.module(
         CLIMBING_AGENT

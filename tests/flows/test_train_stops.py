@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 import pytest
-from cornerman.storage import kill_switch, runs
 
 from cornerman.domain.errors import ConflictError
+from cornerman.storage import budgets, runs
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.training import CLIMBING_AGENT, World, climb, is_optimizer, request_of
 
@@ -56,7 +56,7 @@ async def _soon(world: World, server: LLMStandin, requests: int = 2) -> None:
 
 def _turn_switch(world: World, active: bool) -> None:
     with world.db.writing() as session:
-        kill_switch.create_kill_switch_state(session, active=active, reason="odd bills", by="me")
+        budgets.create_kill_switch_state(session, active=active, reason="odd bills", by="me")
 
 
 async def test_the_kill_switch_stops_a_run_within_a_second(world: World) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.storage.engine import Database
 
 from cornerman.runner import LaunchFolder
 from cornerman.settings import reset_settings
+from cornerman.storage.database import Database
 from tests.gateway.serving import Served, running, settings_for
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from cornerman.storage import battles, breakthroughs, checkpoints, workflows
-from cornerman.storage.engine import Database
-
 from cornerman.domain.battles import Battle, Turn
-from cornerman.domain.breakthroughs import Breakthrough
-from cornerman.domain.checkpoints import NewCheckpoint
+from cornerman.domain.battles.breakthroughs import Breakthrough
+from cornerman.domain.battles.tactics import Tactic
 from cornerman.domain.personas import Persona, Scenario
-from cornerman.domain.tactics import Tactic
+from cornerman.domain.training.candidates import NewCheckpoint
+from cornerman.storage import battles, breakthroughs, checkpoints, workflows
+from cornerman.storage.database import Database
 from tests.gateway.serving import new_run
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from cornerman.storage import events, runs, workflows
-from cornerman.storage.engine import Database
 from websockets.sync.client import ClientConnection, connect
 
 from cornerman.domain.runs import NewEvent
 from cornerman.gateway.serve import make_server
 from cornerman.settings import Settings, load_settings, reset_settings
+from cornerman.storage import events, runs, workflows
+from cornerman.storage.database import Database
 
 API_TOKEN = "api-token-of-the-tests"
 CRON_SECRET = "cron-secret-of-the-tests"

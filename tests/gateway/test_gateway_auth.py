@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from cornerman.storage.engine import Database
 
-from cornerman.gateway.limits import FAILURES_PER_MINUTE, FailureLimiter
+from cornerman.gateway.middleware import FAILURES_PER_MINUTE, FailureLimiter
 from cornerman.gateway.sessions import SESSION_SECONDS, Sessions, same_secret
+from cornerman.storage.database import Database
 from tests.gateway.serving import API, API_TOKEN, CRON, CRON_SECRET, Served
 
 API_PATHS = [

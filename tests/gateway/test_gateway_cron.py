@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cornerman.storage import personas, runs, workflows
-from cornerman.storage.engine import Database
-from cornerman.storage.kill_switch import create_kill_switch_state
 
 from cornerman.personas import builtin_personas
+from cornerman.storage import personas, runs, workflows
+from cornerman.storage.budgets import create_kill_switch_state
+from cornerman.storage.database import Database
 from tests.gateway.serving import Served, end, new_run
 
 

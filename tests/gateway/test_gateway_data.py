@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import structlog
-from cornerman.storage.engine import Database
 
 from cornerman.gateway.logs import set_up_logs
+from cornerman.storage.database import Database
 from tests.gateway.samples import fought, store_checkpoints
 from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, new_run, say
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from cornerman.storage.events import read_events
 
 from cornerman.gateway import hub
+from cornerman.storage.events import read_events
 from tests.gateway.serving import Served, end, new_run, say
 
 STREAM = {"Accept": "text/event-stream"}
@@ -124,9 +124,8 @@ def test_the_stream_of_all_runs_brings_each_event_once_over_a_lost_connection(
 
 def _news(gateway: Served) -> None:
     with gateway.db.writing() as session:
-        from cornerman.storage import events, runs, workflows
-
         from cornerman.domain.runs import NewEvent
+        from cornerman.storage import events, runs, workflows
 
         workflows.create_workflow(session, "fresh")
         facts: dict[str, Any] = {"kind": "train", "workflow_id": "fresh", "simulated": True}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cornerman.storage.engine import Database
 
+from cornerman.storage.database import Database
 from tests.gateway.serving import Served, receive, send
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from cornerman.storage.engine import Database
 
 from cornerman.gateway.errors import with_hint
+from cornerman.storage.database import Database
 from tests.gateway.serving import API_TOKEN, Served, new_run, receive, say, send
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cornerman.storage.engine import Database
 
+from cornerman.storage.database import Database
 from tests.gateway.samples import fought, store_checkpoints
 from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, end, new_run, say
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cornerman.storage.engine import Database
 
+from cornerman.storage.database import Database
 from tests.gateway.serving import (
     Served,
     receive,

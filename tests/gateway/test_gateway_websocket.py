@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from cornerman.storage.engine import Database
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_sync
 
+from cornerman.storage.database import Database
 from tests.gateway.serving import (
     API,
     API_TOKEN,

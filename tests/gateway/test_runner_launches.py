@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.storage import runs, workflows
-from cornerman.storage.engine import Database
 
 from cornerman.domain.errors import CornermanError
-from cornerman.runner import LaunchFolder, Supervisor, cancel_run, local, start_run
+from cornerman.runner import LaunchFolder, Supervisor, cancel_run, launches, start_run
 from cornerman.runner.launches import Launch
 from cornerman.runner.supervisor import MOST_RESTARTS
 from cornerman.settings import load_settings
+from cornerman.storage import runs, workflows
+from cornerman.storage.database import Database
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def command(_kind: str, _run_id: str) -> list[str]:
         return [sys.executable, "-S", "-c", code[0]]
 
-    monkeypatch.setattr(local, "command", command)
+    monkeypatch.setattr(launches, "command", command)
     return code
 
 
@@ -62,11 +62,11 @@ async def test_a_run_has_one_process_however_often_it_is_started(
     folder: LaunchFolder, program: list[str]
 ) -> None:
     launch = Launch("r", "train", {"api_key": "secret"})
-    assert local.start_process(folder, launch) is True
-    assert local.start_process(folder, launch) is False
+    assert launches.start_process(folder, launch) is True
+    assert launches.start_process(folder, launch) is False
     assert folder.has_process("r") and folder.run_ids() == ["r"]
     assert folder.kill("r") and not folder.has_process("r")
-    assert local.start_process(folder, launch) is True
+    assert launches.start_process(folder, launch) is True
     assert folder.kill("r")
 
 
@@ -76,7 +76,7 @@ def test_parameters_are_readable_by_their_owner_alone_and_on_no_command_line(
     folder.write(Launch("r", "train", {"evaluators": [{"config": {"api_key": "secret"}}]}))
     stored = cornerman_home / "launches" / "r.json"
     assert stored.stat().st_mode & 0o077 == 0
-    assert "secret" not in " ".join(local.command("train", "r"))
+    assert "secret" not in " ".join(launches.command("train", "r"))
     read = folder.read("r")
     assert read is not None and read.parameters["evaluators"][0]["config"]["api_key"] == "secret"
     folder.remove("r")
@@ -88,7 +88,7 @@ async def test_a_pending_run_whose_process_died_is_started_again_three_times_and
 ) -> None:
     program[0] = "pass"
     _pending(sqlite_db)
-    local.start_process(folder, Launch("r", "train", {}))
+    launches.start_process(folder, Launch("r", "train", {}))
     supervisor = Supervisor(sqlite_db, folder)
     give_up = time.monotonic() + 20
     while _status(sqlite_db) == "pending":
@@ -168,7 +168,11 @@ def _run_process(db: Database, run_id: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("USE_LOCAL_DB", "true")
     monkeypatch.setenv("LOCAL_DB_URL", str(db.engine.url))
     return subprocess.run(
-        [*local.command("train", run_id)], capture_output=True, text=True, timeout=60, check=False
+        [*launches.command("train", run_id)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

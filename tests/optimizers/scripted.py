@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cornerman.domain.candidates import Prompt, Prompts
-from cornerman.domain.cases import Case, Score
-from cornerman.domain.dataset import DatasetSplit
+from cornerman.domain.datasets.load import DatasetSplit
 from cornerman.domain.errors import LLMError
-from cornerman.domain.optimizer_options import OptimizerOptions
+from cornerman.domain.training.candidates import Prompt, Prompts
+from cornerman.domain.training.cases import Case, Score
+from cornerman.domain.training.options import OptimizerOptions
 from tests.bench.memory_lab import MemoryLab
 
 SKILLS = ("add", "bake", "carve", "draw", "etch", "fold", "glue", "hem")

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from cornerman.domain.errors import BadInputError, EntrypointRefusedError
-from cornerman.domain.optimizer import Lab, Round
+from cornerman.domain.training.optimizer import Lab, Round
 from cornerman.optimizers import build_optimizer
-from cornerman.optimizers.gepa_adapter import GepaOptimizer
+from cornerman.optimizers.gepa import GepaOptimizer
 from cornerman.optimizers.reflective import Reflective
 from cornerman.optimizers.textual_gradient import TextualGradient
 from tests.optimizers.scripted import SkillWorld, lab_of

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cornerman.domain.candidates import Candidate, Prompts
-from cornerman.domain.cases import Case, CaseResult
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.optimizer_options import OptimizerOptions
-from cornerman.optimizers.gepa_adapter import CaseLoader, GepaOptimizer
+from cornerman.domain.training.candidates import Candidate, Prompts
+from cornerman.domain.training.cases import Case, CaseResult
+from cornerman.domain.training.options import OptimizerOptions
+from cornerman.optimizers.gepa import CaseLoader, GepaOptimizer
 from tests.bench.memory_lab import MemoryLab, OutOfCallsError
 from tests.optimizers.scripted import (
     SkillWorld,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cornerman.domain.candidates import Prompt
-from cornerman.optimizers.merging import merge_prompts, merge_texts
+from cornerman.domain.training.candidates import Prompt
+from cornerman.optimizers.proposals import merge_prompts, merge_texts
 
 BASE = "Label the message. Be brief.\nUse the list."
 

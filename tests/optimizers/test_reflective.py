@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from statistics import fmean
 
-from cornerman.domain.candidates import Prompt
+from cornerman.domain.training.candidates import Prompt
 from cornerman.optimizers.reflective import Reflective
 from tests.optimizers.scripted import SkillWorld, lab_of, no_answer
 

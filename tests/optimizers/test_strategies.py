@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from cornerman.domain.candidates import Prompt
-from cornerman.domain.dataset import DatasetSplit
-from cornerman.domain.optimizer import Optimizer
-from cornerman.optimizers.gepa_adapter import GepaOptimizer
+from cornerman.domain.datasets.load import DatasetSplit
+from cornerman.domain.training.candidates import Prompt
+from cornerman.domain.training.optimizer import Optimizer
+from cornerman.optimizers.gepa import GepaOptimizer
 from cornerman.optimizers.reflective import Reflective
 from cornerman.optimizers.textual_gradient import TextualGradient
 from tests.bench.memory_lab import OutOfCallsError

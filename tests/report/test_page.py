@@ -147,7 +147,7 @@ def test_rows_of_the_difficulty_grid_start_with_the_hardest() -> None:
 
 
 def test_the_grid_shows_a_personas_means_for_the_batchs_metrics() -> None:
-    from cornerman.report.battles import heat_rows
+    from cornerman.report.sections import heat_rows
 
     rows = [dataclasses.replace(sample_battles().difficulty[0], metrics={"Composure": 40.0})]
     (row,) = heat_rows(dataclasses.replace(sample_battles(), difficulty=rows))

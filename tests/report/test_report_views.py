@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 from sample_report import sample_battles
 
-from cornerman.report import charts, drawing, numbers
-from cornerman.report.cases import case_views, verdict, verdict_counts
+from cornerman.report import charts, text
 from cornerman.report.markdown import batch_markdown
 from cornerman.report.model import CandidateNode, CaseOutcome, EpochPoint
+from cornerman.report.sections import case_views, verdict, verdict_counts
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_the_line_of_incumbents_skips_rejected_candidates() -> None:
         CandidateNode(id="c1", parent_id="c0", accepted=False),
         CandidateNode(id="c2", parent_id="c0", accepted=True),
     ]
-    rows = drawing.lineage(candidates)
+    rows = charts.lineage(candidates)
     assert [row.main for row in rows] == [True, False, True]
     assert [row.line_below for row in rows] == [True, True, False]
 
 
 def test_whiskers_stay_on_their_axis() -> None:
-    mark = drawing.whisker(0.5, -3.0, 7.0)
+    mark = charts.whisker(0.5, -3.0, 7.0)
     assert mark
     assert (mark.low, mark.at, mark.high) == (0.0, 50.0, 100.0)
 
@@ -87,18 +87,18 @@ def test_whiskers_stay_on_their_axis() -> None:
     ],
 )  # fmt: skip
 def test_money_has_the_digits_that_its_size_deserves(value: float | None, text: str) -> None:
-    assert numbers.usd(value) == text
+    assert text.usd(value) == text
 
 
 def test_differences_show_their_sign_and_zero_has_no_minus() -> None:
-    assert (numbers.signed(0.25), numbers.signed(-0.25)) == ("+0.250", "−0.250")
-    assert numbers.score(-0.0001) == "0.000"
+    assert (text.signed(0.25), text.signed(-0.25)) == ("+0.250", "−0.250")
+    assert text.score(-0.0001) == "0.000"
 
 
 def test_times_are_written_in_utc_and_other_text_stays() -> None:
-    assert numbers.when("2026-03-09T16:05:00+02:00") == "9 March 2026, 14:05 UTC"
-    assert numbers.when("soon") == "soon"
-    assert numbers.took("2026-03-09T14:00:00", "2026-03-09T14:03:05Z") == "3\u00a0min 05\u00a0s"
+    assert text.when("2026-03-09T16:05:00+02:00") == "9 March 2026, 14:05 UTC"
+    assert text.when("soon") == "soon"
+    assert text.took("2026-03-09T14:00:00", "2026-03-09T14:03:05Z") == "3\u00a0min 05\u00a0s"
 
 
 def test_battles_that_only_confirm_one_are_told_apart() -> None:

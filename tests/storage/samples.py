@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage import runs, workflows
-from cornerman.storage.clock import now
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import metadata
 from sqlalchemy import insert
 
-from cornerman.domain.cases import Case, CaseResult, Score
-from cornerman.domain.checkpoints import NewCheckpoint
-from cornerman.domain.ledger import CallEstimate, CallScope
+from cornerman.domain.money.ledger import CallEstimate, CallScope
+from cornerman.domain.training.candidates import NewCheckpoint
+from cornerman.domain.training.cases import Case, CaseResult, Score
+from cornerman.storage import runs, workflows
+from cornerman.storage.database import Database
+from cornerman.storage.database.types import now
+from cornerman.storage.tables import metadata
 
 USD = 10**12
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
+
+from cornerman.domain.battles import Battle, Turn
+from cornerman.domain.battles.breakthroughs import Breakthrough, Tactic
+from cornerman.domain.battles.ratings import Rating
+from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.domain.personas import Persona, Scenario
 from cornerman.storage import (
     battles,
     breakthroughs,
@@ -14,15 +21,8 @@ from cornerman.storage import (
     runs,
     workflows,
 )
-from cornerman.storage.engine import Database
+from cornerman.storage.database import Database
 from cornerman.storage.tables import notifications as message_rows
-from sqlalchemy import update
-
-from cornerman.domain.battles import Battle, Turn
-from cornerman.domain.breakthroughs import Breakthrough, Tactic
-from cornerman.domain.errors import BadInputError, NotFoundError
-from cornerman.domain.personas import Persona, Scenario
-from cornerman.domain.ratings import Rating
 
 SCENARIO = Scenario(id="s", description="d", agent_goal="a", persona_goal="p")
 PERSONA = Persona(id="p1", name="P\x00One", system_prompt="You are P1.", workflow_id="lab")

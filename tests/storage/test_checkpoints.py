@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cornerman.storage import checkpoints, clock
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import agentensor_checkpoints
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from cornerman.domain.checkpoints import Checkpoint
 from cornerman.domain.errors import NotFoundError
+from cornerman.domain.training.candidates import Checkpoint
+from cornerman.storage import checkpoints
+from cornerman.storage.database import Database, types
+from cornerman.storage.tables import agentensor_checkpoints
 from tests.storage.samples import new_checkpoint
 
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_is_found_by_the_only_id_that_begins_so(
 
 def test_a_later_version_is_never_older(db: Database, monkeypatch: pytest.MonkeyPatch):
     first = store(db, "a")
-    monkeypatch.setattr(checkpoints, "now", lambda: clock.now() - timedelta(hours=1))
+    monkeypatch.setattr(checkpoints, "now", lambda: types.now() - timedelta(hours=1))
     assert store(db, "b").created_at == first.created_at
 
 

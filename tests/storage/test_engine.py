@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
-from cornerman.storage import workflows, writer
-from cornerman.storage.engine import Database
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from cornerman.domain.errors import StorageError
+from cornerman.storage import workflows
+from cornerman.storage.database import Database, writer
 
 
 @contextlib.asynccontextmanager

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cornerman.storage import candidates, cases, events, response_cache, steps
-from cornerman.storage.engine import Database
 
-from cornerman.domain.candidates import Candidate, Prompt
-from cornerman.domain.cases import CaseError
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.runs import NewEvent
+from cornerman.domain.training.candidates import Candidate, Prompt
+from cornerman.domain.training.cases import CaseError
+from cornerman.storage import cases, events, steps
+from cornerman.storage.database import Database
 from tests.storage.samples import case_result, make_run
 
 
@@ -107,11 +107,11 @@ def candidate(name: str, epoch: int = 1, text: str = "Be kind.") -> Candidate:
 def test_candidates_are_stored_once_and_read_by_epoch(run: Database):
     with run.writing() as session:
         for made in (candidate("c2-1", 2), candidate("c0"), candidate("c2-2", 2)):
-            candidates.create_candidate(session, "r", made)
-        candidates.create_candidate(session, "r", candidate("c0", text="Another."))
-        candidates.update_candidate_decision(session, "r", "c2-1", {"accepted": True})
+            cases.create_candidate(session, "r", made)
+        cases.create_candidate(session, "r", candidate("c0", text="Another."))
+        cases.update_candidate_decision(session, "r", "c2-1", {"accepted": True})
     with run.reading() as session:
-        found = candidates.read_candidates(session, "r")
+        found = cases.read_candidates(session, "r")
     assert [c.id for c, _ in found] == ["c0", "c2-1", "c2-2"]
     assert found[0] == (candidate("c0"), None)
     assert list(found[0][0].prompts) == ["system", "a"]
@@ -146,7 +146,7 @@ def test_a_case_comes_back_as_it_was(run: Database):
 
 def test_the_first_cached_answer_stands(db: Database):
     with db.writing() as session:
-        response_cache.create_cached_answer(session, "k", "first")
-        response_cache.create_cached_answer(session, "k", "second")
-        assert response_cache.read_cached_answer(session, "k") == "first"
-        assert response_cache.read_cached_answer(session, "l") is None
+        steps.create_cached_answer(session, "k", "first")
+        steps.create_cached_answer(session, "k", "second")
+        assert steps.read_cached_answer(session, "k") == "first"
+        assert steps.read_cached_answer(session, "l") is None

@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from cornerman.storage import events, ledger
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import llm_calls
 from sqlalchemy import select
 
+from cornerman.storage import events, ledger
+from cornerman.storage.database import Database
+from cornerman.storage.tables import llm_calls
 from tests.storage.samples import make_run
 
 ROOT = Path(__file__).resolve().parents[2]

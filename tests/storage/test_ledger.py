@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cornerman.storage import clock, kill_switch, leases, ledger, runs
-from cornerman.storage.engine import Database
 
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
-from cornerman.domain.ledger import CallOutcome
+from cornerman.domain.money.ledger import CallOutcome
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState
+from cornerman.storage import budgets, ledger, runs, slots
+from cornerman.storage.database import Database, types
 from tests.storage.samples import USD, estimate, make_run, scope
 
 
@@ -106,17 +106,17 @@ def test_a_call_without_budgets_is_booked_all_the_same(run: Database):
 
 
 def test_the_kill_switch_refuses_every_reservation(run: Database):
-    call(run, kill_switch.create_kill_switch_state, active=True, reason="smoke", by="ann")
+    call(run, budgets.create_kill_switch_state, active=True, reason="smoke", by="ann")
     with pytest.raises(KillSwitchActiveError, match="smoke"):
         reserve(run, 1)
     assert call(run, ledger.read_budget, "day") is None
-    call(run, kill_switch.create_kill_switch_state, active=False, reason="", by="ann")
+    call(run, budgets.create_kill_switch_state, active=False, reason="", by="ann")
     assert reserve(run, 1) is not None
 
 
 def test_turning_the_switch_to_where_it_stands_keeps_who_turned_it_first(db: Database):
-    assert not call(db, kill_switch.read_kill_switch).active
-    turn = kill_switch.create_kill_switch_state
+    assert not call(db, budgets.read_kill_switch).active
+    turn = budgets.create_kill_switch_state
     first = call(db, turn, active=True, reason="smoke", by="ann")
     assert call(db, turn, active=True, reason="fire", by="bob") == first
     assert (first.reason, first.by, first.since is not None) == ("smoke", "ann", True)
@@ -124,8 +124,8 @@ def test_turning_the_switch_to_where_it_stands_keeps_who_turned_it_first(db: Dat
 
 
 def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    for module in (ledger, runs, leases):
-        monkeypatch.setattr(module, "now", lambda: clock.now() + timedelta(seconds=seconds))
+    for module in (ledger, runs, slots):
+        monkeypatch.setattr(module, "now", lambda: types.now() + timedelta(seconds=seconds))
 
 
 def test_a_dead_processs_call_is_booked_at_its_worst_when_money_is_short(
@@ -219,13 +219,13 @@ def test_millions_of_dollars_are_held(run: Database):
 def test_a_lease_is_held_by_one_until_it_is_given_up_or_runs_out(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    assert call(db, leases.acquire_lease, "cron", "me", ttl_seconds=10) is None
-    assert call(db, leases.acquire_lease, "cron", "me", ttl_seconds=10) is None
-    assert call(db, leases.acquire_lease, "cron", "you", ttl_seconds=10) == "me"
-    call(db, leases.delete_lease, "cron", "you")
-    assert call(db, leases.read_lease_holder, "cron") == "me"
+    assert call(db, slots.acquire_lease, "cron", "me", ttl_seconds=10) is None
+    assert call(db, slots.acquire_lease, "cron", "me", ttl_seconds=10) is None
+    assert call(db, slots.acquire_lease, "cron", "you", ttl_seconds=10) == "me"
+    call(db, slots.delete_lease, "cron", "you")
+    assert call(db, slots.read_lease_holder, "cron") == "me"
     pass_time(monkeypatch, 11)
-    assert call(db, leases.read_lease_holder, "cron") is None
-    assert call(db, leases.acquire_lease, "cron", "you", ttl_seconds=10) is None
-    call(db, leases.delete_lease, "cron", "you")
-    assert call(db, leases.acquire_lease, "cron", "me", ttl_seconds=10) is None
+    assert call(db, slots.read_lease_holder, "cron") is None
+    assert call(db, slots.acquire_lease, "cron", "you", ttl_seconds=10) is None
+    call(db, slots.delete_lease, "cron", "you")
+    assert call(db, slots.acquire_lease, "cron", "me", ttl_seconds=10) is None

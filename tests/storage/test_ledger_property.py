@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage import ledger, runs, workflows
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import budgets, llm_calls
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from cornerman.domain.errors import BudgetExceededError
-from cornerman.domain.ledger import CallOutcome
+from cornerman.domain.money.ledger import CallOutcome
+from cornerman.storage import ledger, runs, workflows
+from cornerman.storage.database import Database
+from cornerman.storage.tables import budgets, llm_calls
 from tests.storage.samples import estimate, scope
 
 LIMITS = {"day": 100, "run:a": 40, "run:b": 70}

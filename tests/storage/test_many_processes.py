@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.storage import checkpoints, events, ledger
-from cornerman.storage.engine import Database
 
+from cornerman.storage import checkpoints, events, ledger
+from cornerman.storage.database import Database
 from tests.storage.samples import make_run
 from tests.storage.work_together import CHECKPOINTS, EVENTS, MOST_A_CALL, SHARED_LIMIT
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from cornerman.storage import checkpoints, migrate
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import metadata
 from sqlalchemy import inspect, select, text
 
 from cornerman.domain.errors import SchemaOutdatedError, StorageError
+from cornerman.storage import checkpoints
+from cornerman.storage.database import Database, migrate
+from cornerman.storage.tables import metadata
 from tests.storage.samples import fill_every_table, new_checkpoint
 
 

@@ -6,16 +6,16 @@ import json
 from datetime import timedelta
 
 import pytest
-from cornerman.storage import cases, checkpoints, events, ledger, overview, prune, runs
-from cornerman.storage.clock import now
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import metadata
-from cornerman.storage.tables import runs as runs_table
 from sqlalchemy import func, select, update
 
 from cornerman.domain.errors import ConflictError
-from cornerman.domain.ledger import CallOutcome
+from cornerman.domain.money.ledger import CallOutcome
 from cornerman.domain.runs import NewEvent, RunStatus
+from cornerman.storage import cases, checkpoints, events, ledger, prune, run_reads, runs
+from cornerman.storage.database import Database
+from cornerman.storage.database.types import now
+from cornerman.storage.tables import metadata
+from cornerman.storage.tables import runs as runs_table
 from tests.storage.samples import (
     case_result,
     estimate,
@@ -62,7 +62,7 @@ def count(db: Database) -> dict[str, int]:
 
 def figures(db: Database, run_id: str) -> tuple[object, ...]:
     with db.reading() as session:
-        totals = overview.read_totals(session)
+        totals = run_reads.read_totals(session)
         return (
             ledger.read_run_cost_pico(session, run_id),
             ledger.count_run_calls(session, run_id),

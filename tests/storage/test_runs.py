@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cornerman.storage import clock, events, run_reads, runs, workflows
-from cornerman.storage.engine import Database
 
 from cornerman.domain.errors import ConflictError, NotFoundError
 from cornerman.domain.runs import DEAD_AFTER_SECONDS, NewEvent, Run
+from cornerman.storage import events, run_reads, runs, workflows
+from cornerman.storage.database import Database, types
 from tests.storage.samples import make_run
 
 
@@ -30,7 +30,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Any:
     def pass_time(seconds: float) -> None:
         ahead = timedelta(seconds=seconds)
         for module in (runs, run_reads):
-            monkeypatch.setattr(module, "now", lambda: clock.now() + ahead)
+            monkeypatch.setattr(module, "now", lambda: types.now() + ahead)
 
     return pass_time
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from cornerman.storage import slots
-from cornerman.storage.clock import now
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import leases
 from sqlalchemy import update
 
-from cornerman.domain.sharing import fair_shares
+from cornerman.domain.seeds import fair_shares
+from cornerman.storage import slots
+from cornerman.storage.database import Database
+from cornerman.storage.database.types import now
+from cornerman.storage.tables import leases
 
 
 def balance(db: Database, holder: str, *, demand: int = 8, in_use: int = 0) -> int:

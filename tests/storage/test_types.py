@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from cornerman.storage import cases, checkpoints, clock, events, kill_switch, runs, steps
-from cornerman.storage.engine import Database
-from cornerman.storage.types import TOO_DEEP, Timestamp, plain_json
 
-from cornerman.domain.cases import CaseError
 from cornerman.domain.runs import NewEvent
+from cornerman.domain.training.cases import CaseError
+from cornerman.storage import budgets, cases, checkpoints, events, runs, steps
+from cornerman.storage.database import Database, types
+from cornerman.storage.database.types import TOO_DEEP, Timestamp, plain_json
 from tests.storage.samples import case_result, make_run, new_checkpoint
 
 
@@ -99,9 +99,9 @@ def test_a_stack_with_odd_characters_is_kept(db: Database):
 
 def test_odd_text_in_columns_of_text_is_kept(db: Database):
     with db.writing() as session:
-        kill_switch.create_kill_switch_state(session, active=True, reason="\x00\udc00", by="me")
+        budgets.create_kill_switch_state(session, active=True, reason="\x00\udc00", by="me")
     with db.reading() as session:
-        assert kill_switch.read_kill_switch(session).reason == "\ufffd?"
+        assert budgets.read_kill_switch(session).reason == "\ufffd?"
 
 
 def test_times_are_aware_and_utc(db: Database, monkeypatch: pytest.MonkeyPatch):
@@ -112,7 +112,7 @@ def test_times_are_aware_and_utc(db: Database, monkeypatch: pytest.MonkeyPatch):
         run = runs.read_run(session, "r")
     assert run is not None and run.created_at == elsewhere
     assert run.created_at.isoformat() == "2026-02-01T04:30:00.000005+00:00"
-    assert clock.now().tzinfo is UTC
+    assert types.now().tzinfo is UTC
 
 
 def test_times_as_text_sort_as_times(sqlite_db: Database):

@@ -11,13 +11,12 @@ import random
 import sys
 from typing import Any
 
-from cornerman.storage import checkpoints, events
-from cornerman.storage.engine import Database
-from cornerman.tasks.meter import DatabaseMeter
-
 from cornerman.domain.errors import BudgetExceededError
-from cornerman.domain.ledger import CallOutcome
+from cornerman.domain.money.ledger import CallOutcome
 from cornerman.domain.runs import NewEvent
+from cornerman.storage import checkpoints, events
+from cornerman.storage.database import Database
+from cornerman.tasks.meter import DatabaseMeter
 from tests.storage.samples import estimate, make_run, new_checkpoint, scope
 
 CHECKPOINTS, EVENTS, SHARED_LIMIT, MOST_A_CALL = 25, 200, 20_000, 100

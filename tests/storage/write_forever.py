@@ -11,11 +11,10 @@ import os
 import sys
 from typing import Any
 
-from cornerman.storage import events, ledger
-from cornerman.storage.engine import Database
-
-from cornerman.domain.ledger import CallOutcome
+from cornerman.domain.money.ledger import CallOutcome
 from cornerman.domain.runs import NewEvent
+from cornerman.storage import events, ledger
+from cornerman.storage.database import Database
 from tests.storage.samples import estimate, scope
 
 

@@ -21,17 +21,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
-from cornerman.storage import battles, breakthroughs, events, kill_switch, personas, runs, workflows
-from cornerman.storage.engine import Database
-from cornerman.storage.tables import budgets, llm_calls
 from prefect.settings import PREFECT_API_URL
 from sqlalchemy import func, select
 
-from cornerman.domain.battle_request import BattleParameters
 from cornerman.domain.battles import Battle
+from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.personas import Persona
 from cornerman.domain.runs import Event, KillSwitch, Run
 from cornerman.settings import reset_settings
+from cornerman.storage import battles, breakthroughs, budgets, events, personas, runs, workflows
+from cornerman.storage.database import Database
+from cornerman.storage.tables import budgets as budget_rows
+from cornerman.storage.tables import llm_calls
 from tests.support.llm_standin import LLMStandin, Reply
 
 WORKFLOW = "lab"
@@ -163,9 +164,8 @@ class Arena:
         return await battle_batch(BattleParameters(**{"workflow_id": WORKFLOW, **fields}))
 
     async def scout(self) -> dict[str, Any]:
+        from cornerman.domain.battles.breakthroughs import ScoutParameters
         from cornerman.flows.scout import scout
-
-        from cornerman.domain.scout_request import ScoutParameters
 
         return await scout(ScoutParameters.model_validate({}))
 
@@ -216,11 +216,11 @@ class Arena:
 
     def kill_switch(self) -> KillSwitch:
         with self.db.reading() as session:
-            return kill_switch.read_kill_switch(session)
+            return budgets.read_kill_switch(session)
 
     def turn_kill_switch(self, *, active: bool, reason: str = "test") -> None:
         with self.db.writing() as session:
-            kill_switch.create_kill_switch_state(session, active=active, reason=reason, by="me")
+            budgets.create_kill_switch_state(session, active=active, reason=reason, by="me")
 
     def check_books(self) -> int:
         """Require that every call is settled and each budget holds the sum of its calls.
@@ -230,7 +230,7 @@ class Arena:
         """
         with self.db.reading() as session:
             rows = list(session.execute(select(llm_calls)))
-            held = list(session.execute(select(budgets)))
+            held = list(session.execute(select(budget_rows)))
         assert [row.id for row in rows if row.status == "reserved"] == []
         for budget in held:
             booked = sum(row.cost_pico for row in rows if budget.name in row.budgets)

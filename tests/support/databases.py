@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cornerman.storage.engine import Database
-from cornerman.storage.migrate import upgrade
 
+from cornerman.storage.database import Database
+from cornerman.storage.database.migrate import upgrade
 from tests.support.absent import absent
 from tests.support.postgres import PostgresDatabases, find_binaries, run_postgres
 

@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cornerman.flows.patient import IN_BATCHES
-from cornerman.storage.engine import Database
-from cornerman.storage.migrate import upgrade
-
+from cornerman.flows.plumbing.patient import IN_BATCHES
+from cornerman.storage.database import Database
+from cornerman.storage.database.migrate import upgrade
 from tests.support.command import run_cornerman
 from tests.support.ports import free_port
 

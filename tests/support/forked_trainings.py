@@ -82,9 +82,8 @@ def kill_and_count_left(process: psutil.Process) -> int:
 
 
 def _train(job: dict[str, Any]) -> None:
+    from cornerman.domain.training import TrainParameters
     from cornerman.flows.train import train_workflow
-
-    from cornerman.domain.train_parameters import TrainParameters
 
     os.environ.update(job["env"])
     asyncio.run(train_workflow(TrainParameters(**job["request"], run_id=job["run_id"])))
@@ -92,8 +91,9 @@ def _train(job: dict[str, Any]) -> None:
 
 def main() -> None:
     """Fork for each line of standard input."""
-    import cornerman.flows.train  # noqa: F401
     import prefect.task_engine  # noqa: F401 - what a run would import at its first task
+
+    import cornerman.flows.train  # noqa: F401
 
     for line in sys.stdin:
         if pid := os.fork():

@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
-from cornerman.domain.ledger import Also, CallEstimate, CallOutcome, CallScope
 from cornerman.domain.money import pico_to_usd
+from cornerman.domain.money.ledger import Also, CallEstimate, CallOutcome, CallScope
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Row:
 
 
 class MemoryMeter:
-    """Implements `cornerman.domain.ledger.Meter` on a dictionary.
+    """Implements `cornerman.domain.money.ledger.Meter` on a dictionary.
 
     `rows` are in order of reservation. Set `kill_switch` to a reason to refuse every call.
     """

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cornerman.storage import events, runs
-from cornerman.storage.engine import Database
 from sqlalchemy import text
 
 from cornerman.domain.runs import Event, Run
-from cornerman.domain.train_parameters import TrainParameters
+from cornerman.domain.training import TrainParameters
 from cornerman.settings import get_settings, reset_settings
+from cornerman.storage import events, runs
+from cornerman.storage.database import Database
 from tests.support.llm_standin import Reply
 
 MODEL_KEY = "sk-standin-0123456789abcdef"

@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from cornerman.storage import cases, events, ledger, runs
-from cornerman.storage.engine import Database
-from cornerman.tasks.agent import build_agent
-from cornerman.tasks.case_record import CaseJob
-from cornerman.tasks.judge import judge_chat
-from cornerman.tasks.meter import DatabaseMeter
-from cornerman.tasks.training_context import TrainingContext
 from pydantic import SecretStr
 
 from cornerman.clients.llm import LLM, LLMEndpoint
 from cornerman.clients.prices import PriceBook
-from cornerman.domain.candidates import Candidate, Prompt
-from cornerman.domain.cases import Case, CaseResult
 from cornerman.domain.runs import Event
-from cornerman.domain.training_parse import parse_train_spec
+from cornerman.domain.training.candidates import Candidate, Prompt
+from cornerman.domain.training.cases import Case, CaseResult
+from cornerman.domain.training.parse import parse_train_spec
 from cornerman.evaluators.base import build_evaluators
 from cornerman.settings import load_settings
+from cornerman.storage import cases, events, ledger, runs
+from cornerman.storage.database import Database
+from cornerman.tasks.agent import build_agent
+from cornerman.tasks.case import CaseJob
+from cornerman.tasks.judge import judge_chat
+from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.training_context import TrainingContext
 from tests.storage.samples import make_run
 from tests.support.llm_standin import LLMStandin
 

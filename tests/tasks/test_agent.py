@@ -8,6 +8,10 @@ import pickle
 from typing import Any
 
 import pytest
+
+from cornerman.domain.errors import BadInputError, EntrypointRefusedError
+from cornerman.domain.training import GraphOptions
+from cornerman.domain.training.candidates import Prompt
 from cornerman.tasks.agent import (
     AgentContext,
     PromptText,
@@ -16,10 +20,6 @@ from cornerman.tasks.agent import (
     fill_prompt,
     prompts_for_agent,
 )
-
-from cornerman.domain.candidates import Prompt
-from cornerman.domain.errors import BadInputError, EntrypointRefusedError
-from cornerman.domain.training import GraphOptions
 from tests.tasks.conftest import HERE
 
 PROMPTS = {"system": Prompt(text="Be kind.", model="m", model_kwargs={"top_p": 1})}

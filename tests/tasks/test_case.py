@@ -9,16 +9,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cornerman.storage import kill_switch, runs
-from cornerman.tasks.case import CaseOverError, run_case
-from cornerman.tasks.case_record import CaseErroredError, errored_result, store_case
 
-from cornerman.domain.cases import CaseResult
 from cornerman.domain.errors import (
     BudgetExceededError,
     ConflictError,
     KillSwitchActiveError,
     RunCancelledError,
+)
+from cornerman.domain.training.cases import CaseResult
+from cornerman.storage import budgets, runs
+from cornerman.tasks.case import (
+    CaseErroredError,
+    CaseOverError,
+    errored_result,
+    run_case,
+    store_case,
 )
 from tests.support.llm_standin import Reply
 from tests.tasks import users_code
@@ -225,7 +230,7 @@ async def test_a_spent_budget_stops_the_run_before_the_call(make_bench: MakeBenc
 
 async def test_the_kill_switch_stops_the_run(make_bench: MakeBench):
     bench = make_bench()
-    turn = kill_switch.create_kill_switch_state
+    turn = budgets.create_kill_switch_state
     await bench.db.write(turn, active=True, reason="smoke", by="ann")
     with pytest.raises(KillSwitchActiveError):
         await run(bench)

@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from cornerman.storage import kill_switch, ledger
-from cornerman.storage.engine import Database
-from cornerman.tasks.meter import DatabaseMeter, Tally, telling_waits
 
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
-from cornerman.domain.ledger import CallOutcome
+from cornerman.domain.money.ledger import CallOutcome
+from cornerman.storage import budgets, ledger
+from cornerman.storage.database import Database
+from cornerman.tasks.meter import DatabaseMeter, Tally, telling_waits
 from tests.storage.samples import estimate, make_run, scope
 
 DAY = {"day": 100}
@@ -66,7 +66,7 @@ async def test_the_kill_switch_ends_waiting(meter: DatabaseMeter, db: Database):
     await meter.reserve(scope(DAY), estimate(80))
     waiting = asyncio.create_task(meter.reserve(scope(DAY), estimate(50)))
     await asyncio.sleep(0.05)
-    turn = kill_switch.create_kill_switch_state
+    turn = budgets.create_kill_switch_state
     await db.write(turn, active=True, reason="smoke", by="ann")
     with pytest.raises(KillSwitchActiveError, match="smoke"):
         await asyncio.wait_for(waiting, 2)
@@ -107,11 +107,11 @@ async def test_what_was_paid_for_is_stored_in_the_transaction_that_settles(
 
     def also(session: Any) -> None:
         seen.append(ledger.read_run_cost_pico(session, "r"))
-        kill_switch.create_kill_switch_state(session, active=True, reason="paid", by="me")
+        budgets.create_kill_switch_state(session, active=True, reason="paid", by="me")
 
     await meter.settle(call_id, cost(7), also)
     assert seen == [7]
-    assert (await db.read(kill_switch.read_kill_switch)).reason == "paid"
+    assert (await db.read(budgets.read_kill_switch)).reason == "paid"
 
 
 async def test_a_call_is_booked_although_what_it_brought_cannot_be_stored(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.storage import battles, breakthroughs, runs, workflows
-from cornerman.storage.engine import Database
-from cornerman.tasks.report import build_report
-
 from cornerman.domain.battles import Battle, Outcome, SubScore
-from cornerman.domain.breakthroughs import Breakthrough, Tactic
+from cornerman.domain.battles.breakthroughs import Breakthrough, Tactic
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.report import render_report
 from cornerman.report.model import BattleSection
+from cornerman.storage import battles, breakthroughs, runs, workflows
+from cornerman.storage.database import Database
+from cornerman.tasks.report import build_report
 
 SCENARIO = Scenario(id="s", description="d", agent_goal="a", persona_goal="p")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cornerman.storage import slots
-from cornerman.storage.engine import Database
+from cornerman.storage.database import Database
 from cornerman.tasks.slots import SharedSlots
 
 

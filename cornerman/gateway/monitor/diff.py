@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.domain.checkpoints import Checkpoint
 from cornerman.domain.textdiff import prompt_diff
+from cornerman.domain.training.candidates import Checkpoint
 
 
 def diff_checkpoints(before: Checkpoint, after: Checkpoint) -> dict[str, Any]:

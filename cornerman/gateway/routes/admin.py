@@ -17,10 +17,9 @@ from cornerman.gateway.auth import (
 )
 from cornerman.gateway.errors import GatewayError, error_response
 from cornerman.gateway.monitor import CONTENT_SECURITY_POLICY, render_login, render_page
-from cornerman.gateway.monitor.files import static_files, static_version
+from cornerman.gateway.monitor.page import static_files, static_version
 from cornerman.gateway.sessions import COOKIE, SESSION_SECONDS, same_secret
-from cornerman.gateway.state import Gateway
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import Gateway, GatewayDep
 
 router = APIRouter(prefix="/admin", tags=["admin"], include_in_schema=False)
 front = APIRouter()

@@ -7,10 +7,9 @@ from fastapi.responses import JSONResponse
 
 from cornerman.gateway import views
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.describe import Id, WorkflowId, answers, require_text
-from cornerman.gateway.errors import not_found
+from cornerman.gateway.errors import Id, WorkflowId, answers, not_found, require_text
 from cornerman.gateway.models import BattleBody, PersonasAnswer, RatingsAnswer
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import GatewayDep
 
 router = APIRouter(prefix="/api", tags=["battles"], dependencies=[require_api])
 

@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from cornerman.domain.breakthroughs import Breakthrough
+from cornerman.domain.battles.breakthroughs import Breakthrough
 from cornerman.domain.errors import BadInputError, ConflictError
 from cornerman.gateway.auth import ApiCaller, client_address, require_api
-from cornerman.gateway.describe import Id, answers, require_text
-from cornerman.gateway.errors import not_found
+from cornerman.gateway.errors import Id, answers, not_found, require_text
 from cornerman.gateway.models import BreakthroughBody, BreakthroughsAnswer, StateChange
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import GatewayDep
 from cornerman.runner import start_promotion
 from cornerman.storage import breakthroughs
 

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from cornerman.domain.checkpoints import Checkpoint
+from cornerman.domain.training.candidates import Checkpoint
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.describe import Id, WorkflowId, answers, require_text
-from cornerman.gateway.errors import not_found
+from cornerman.gateway.errors import Id, WorkflowId, answers, not_found, require_text
 from cornerman.gateway.models import CheckpointBody
-from cornerman.gateway.state import Gateway
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import Gateway, GatewayDep
 from cornerman.storage import checkpoints, workflows
 
 router = APIRouter(

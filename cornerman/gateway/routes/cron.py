@@ -8,19 +8,17 @@ import structlog
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse
 
-from cornerman.domain.battle_request import BattleBatchRequest
+from cornerman.domain.battles.request import BattleBatchRequest
 from cornerman.domain.runs import Run
 from cornerman.gateway.auth import require_cron
-from cornerman.gateway.describe import answers
-from cornerman.gateway.errors import KILL_SWITCH, KILL_SWITCH_HINT, TIME_OUT, GatewayError
+from cornerman.gateway.errors import KILL_SWITCH, KILL_SWITCH_HINT, TIME_OUT, GatewayError, answers
 from cornerman.gateway.models import (
     BatchAnswer,
     ScoutAnswer,
     StartedAnswer,
     TrainBatchRequest,
 )
-from cornerman.gateway.state import Gateway
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import Gateway, GatewayDep
 from cornerman.runner import create_batch_run, create_scout_run, start_run
 from cornerman.storage import runs
 

@@ -11,13 +11,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from cornerman.domain.dataset_files import read_records
+from cornerman.domain.datasets.files import read_records
 from cornerman.domain.errors import BadInputError, ConflictError
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.describe import answers
-from cornerman.gateway.errors import GatewayError
+from cornerman.gateway.errors import GatewayError, answers
 from cornerman.gateway.models import DatasetBody
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import GatewayDep
 from cornerman.runner import dataset_folders
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"], dependencies=[require_api])

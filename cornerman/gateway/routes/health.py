@@ -12,12 +12,11 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.describe import answers
+from cornerman.gateway.errors import answers
 from cornerman.gateway.models import Health
-from cornerman.gateway.state import Gateway
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import Gateway, GatewayDep
 from cornerman.runner.deployed import is_healthy
-from cornerman.storage.kill_switch import read_kill_switch
+from cornerman.storage.budgets import read_kill_switch
 
 router = APIRouter(tags=["health"])
 _ASK_SECONDS = 3.0

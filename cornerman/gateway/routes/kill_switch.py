@@ -8,10 +8,10 @@ from fastapi.responses import JSONResponse
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.json_values import json_fault
 from cornerman.gateway.auth import ApiCaller, client_address, require_api
-from cornerman.gateway.describe import answers
+from cornerman.gateway.errors import answers
 from cornerman.gateway.models import KillSwitchBody, KillSwitchChange
-from cornerman.gateway.wiring import GatewayDep
-from cornerman.storage.kill_switch import create_kill_switch_state, read_kill_switch
+from cornerman.gateway.state import GatewayDep
+from cornerman.storage.budgets import create_kill_switch_state, read_kill_switch
 
 router = APIRouter(prefix="/api/kill-switch", tags=["kill-switch"], dependencies=[require_api])
 

@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from cornerman.domain.errors import BadInputError
 from cornerman.gateway import views
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.describe import WorkflowId, answers, require_text
+from cornerman.gateway.errors import WorkflowId, answers, require_text
+from cornerman.gateway.hub import IDLE_SECONDS, SIGN_OF_LIFE, message, stream_response
 from cornerman.gateway.models import (
     AnyBody,
     BattlesAnswer,
@@ -22,9 +23,7 @@ from cornerman.gateway.models import (
 from cornerman.gateway.monitor.diff import diff_checkpoints
 from cornerman.gateway.routes.checkpoints import require_checkpoint
 from cornerman.gateway.routes.runs import LAST_SEQ
-from cornerman.gateway.state import Gateway
-from cornerman.gateway.streams import IDLE_SECONDS, SIGN_OF_LIFE, message, stream_response
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import Gateway, GatewayDep
 
 router = APIRouter(prefix="/api/monitor", tags=["monitor"], dependencies=[require_api])
 

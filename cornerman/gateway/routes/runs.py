@@ -11,17 +11,10 @@ from fastapi.responses import JSONResponse, Response
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import Event, Run
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.describe import Id, Responses, answers, require_run, require_text
+from cornerman.gateway.errors import Id, Responses, answers, require_run, require_text
+from cornerman.gateway.hub import IDLE_SECONDS, SIGN_OF_LIFE, end_message, message, stream_response
 from cornerman.gateway.models import EventBody, RunBody
-from cornerman.gateway.state import Gateway
-from cornerman.gateway.streams import (
-    IDLE_SECONDS,
-    SIGN_OF_LIFE,
-    end_message,
-    message,
-    stream_response,
-)
-from cornerman.gateway.wiring import GatewayDep
+from cornerman.gateway.state import Gateway, GatewayDep
 from cornerman.runner import cancel_run
 from cornerman.storage import events, ledger, runs
 

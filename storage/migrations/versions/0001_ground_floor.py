@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from cornerman.domain.errors import StorageError
-import cornerman.storage.types as types
+import cornerman.storage.database.types as types
 
 revision = "0001"
 down_revision = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import cornerman.storage.types as types
+import cornerman.storage.database.types as types
 
 revision = "0002"
 down_revision = "0001"

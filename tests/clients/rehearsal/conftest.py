@@ -18,7 +18,7 @@ EXAMPLES = ROOT / "cornerman" / "examples"
 
 @pytest.fixture(scope="session")
 def base_url() -> Iterator[str]:
-    command = [sys.executable, "-m", "cornerman.clients.rehearsal", "--with-parent"]
+    command = [sys.executable, "-m", "cornerman.rehearsal", "--with-parent"]
     with subprocess.Popen(
         [*command, "--latency-ms", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as process:

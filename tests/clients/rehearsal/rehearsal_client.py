@@ -8,8 +8,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from cornerman.clients.rehearsal.request import ChatRequest, Message
-from cornerman.clients.rehearsal.roles import reply_to
+from cornerman.rehearsal.request import ChatRequest, Message
+from cornerman.rehearsal.roles import reply_to
 
 Json = dict[str, Any]
 

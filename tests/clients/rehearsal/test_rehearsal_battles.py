@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cornerman.clients.rehearsal.request import ChatRequest, Message
-from cornerman.clients.rehearsal.roles import reply_to
-from cornerman.domain.conversation import (
+from cornerman.domain.battles.conversation import (
     agent_messages,
     end_reason,
     make_turn,
     next_speaker,
     persona_messages,
 )
-from cornerman.domain.negotiation import agreed_price
+from cornerman.domain.battles.negotiation import agreed_price
+from cornerman.domain.battles.workflows import Workflow
 from cornerman.domain.personas import Persona
-from cornerman.domain.workflows import Workflow
+from cornerman.rehearsal.request import ChatRequest, Message
+from cornerman.rehearsal.roles import reply_to
 
 PACKAGE = Path(__file__).resolve().parents[3] / "cornerman"
 TAUGHT = {

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from openai import AsyncOpenAI
 
-from cornerman.clients.rehearsal import rehearsal_endpoint
+from cornerman.rehearsal import rehearsal_endpoint
 from tests.clients.rehearsal.rehearsal_client import Connection, messages
 
 CHAT = "/v1/chat/completions"

@@ -7,8 +7,8 @@ import json
 import pytest
 import yaml
 
-from cornerman.clients.rehearsal.landscapes import LANDSCAPES
-from cornerman.clients.rehearsal.rules import read_rules
+from cornerman.rehearsal.landscapes import LANDSCAPES
+from cornerman.rehearsal.rules import read_rules
 from tests.clients.rehearsal.conftest import EXAMPLES
 from tests.clients.rehearsal.rehearsal_client import Connection, case_block, reply, rewrite_of
 

@@ -49,7 +49,7 @@ def test_a_killed_parent_leaves_no_server_behind():
 
 
 def test_ends_when_its_standard_input_ends():
-    command = [sys.executable, "-m", "cornerman.clients.rehearsal", "--with-parent"]
+    command = [sys.executable, "-m", "cornerman.rehearsal", "--with-parent"]
     finished = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, cwd=ROOT, timeout=10, check=False
     )
@@ -69,7 +69,7 @@ def test_listens_on_loopback_only_and_imports_nothing_heavy():
 
 @pytest.mark.parametrize("latency_ms", [0, 150])
 def test_waits_as_long_as_it_is_told(latency_ms: int):
-    command = [sys.executable, "-m", "cornerman.clients.rehearsal", "--with-parent"]
+    command = [sys.executable, "-m", "cornerman.rehearsal", "--with-parent"]
     with subprocess.Popen(
         [*command, "--latency-ms", str(latency_ms)],
         stdin=subprocess.PIPE,

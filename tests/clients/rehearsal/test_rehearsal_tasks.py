@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cornerman.clients.rehearsal.landscapes import find_landscape, text_of_input
-from cornerman.clients.rehearsal.roles import agent
+from cornerman.rehearsal.landscapes import find_landscape, text_of_input
+from cornerman.rehearsal.roles import agent
 from tests.clients.rehearsal.rehearsal_client import reply
 
 CAREFUL = "Answer with the answer only, no other words. Work step by step. Count only those asked."

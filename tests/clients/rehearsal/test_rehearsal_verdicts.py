@@ -7,9 +7,9 @@ import json
 import jsonschema
 import pytest
 
-from cornerman.clients.rehearsal.schema import build_instance
-from cornerman.domain.conversation import make_turn
+from cornerman.domain.battles.conversation import make_turn
 from cornerman.domain.referee import verdict_response_format
+from cornerman.rehearsal.schema import build_instance
 from tests.clients.rehearsal.rehearsal_client import reply
 
 HEAD = (

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cornerman.domain.battles import Battle, Outcome, SubScore, Turn
+from cornerman.domain.battles.breakthroughs import Breakthrough, Tactic
+from cornerman.domain.battles.ratings import rate
+from cornerman.domain.runs import NewEvent
+from cornerman.domain.training.candidates import NewCheckpoint
+from cornerman.personas import builtin_personas
 from cornerman.storage import (
     battles,
     breakthroughs,
@@ -14,13 +20,6 @@ from cornerman.storage import (
     runs,
     workflows,
 )
-
-from cornerman.domain.battles import Battle, Outcome, SubScore, Turn
-from cornerman.domain.breakthroughs import Breakthrough, Tactic
-from cornerman.domain.checkpoints import NewCheckpoint
-from cornerman.domain.ratings import rate
-from cornerman.domain.runs import NewEvent
-from cornerman.personas import builtin_personas
 from cornerman.workflows import builtin_workflow
 
 WORKFLOW = "negotiation"

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cornerman.storage import events
 from playwright.sync_api import Page, expect
 
 from cornerman.domain.runs import NewEvent
+from cornerman.storage import events
 from tests.gateway.serving import Served, end, new_run
 
 pytestmark = pytest.mark.needs_browser

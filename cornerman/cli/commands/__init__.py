@@ -1,0 +1,1 @@
+"""The commands about runs and what comes of them, one file each."""

@@ -1,0 +1,250 @@
+"""What `cornerman estimate` rests on: the spec's texts, the prices, and the ledger of past runs.
+
+`cornerman estimate`: what a run may cost, before anything is spent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cornerman.cli.files import read_spec
+from cornerman.cli.output import Out, usd
+from cornerman.cli.store import JsonOption, database
+from cornerman.domain.errors import BadInputError
+from cornerman.domain.money.estimate import (
+    CallGroup,
+    CostEstimate,
+    PastCalls,
+    Span,
+    battle_groups,
+    budget_notes,
+    case_runs,
+    cost_of,
+    narrowed,
+    training_groups,
+)
+
+if TYPE_CHECKING:
+    from cornerman.domain.runs import RunKind
+    from cornerman.domain.training import TrainSpec
+    from cornerman.domain.training.candidates import Prompts
+    from cornerman.settings import Settings
+    from cornerman.storage.database import Database
+
+
+_PAST_RUNS = 5
+# With fewer cases or battles, the past is no guide.
+_FEWEST_UNITS = 3
+
+
+def estimate_training(source: str) -> CostEstimate:
+    """Estimate a training run.
+
+    Raises:
+        BadInputError: The spec cannot be run.
+        UnpricedModelError: A model has no price.
+    """
+    from cornerman.domain.datasets.load import load_cases, split_cases
+    from cornerman.domain.training.parse import parse_train_spec
+    from cornerman.settings import get_settings
+
+    settings, spec = get_settings(), parse_train_spec(read_spec(source), source="cli")
+    cases = load_cases(spec.dataset, max_cases=spec.max_cases)
+    split = split_cases(cases, spec.dataset.split)
+    with database() as db:
+        prompts = _prompts(db, spec)
+        past, past_runs = _past(db, "train", spec.workflow_id)
+    runs = case_runs(
+        spec.optimizer,
+        union=len({case.id for case in (*split.train, *split.validation)}),
+        train=len(split.train),
+        validation=len(split.validation),
+        test=len(split.test),
+    )
+    groups = training_groups(
+        spec.optimizer,
+        runs=runs,
+        models=_models(settings, spec, prompts),
+        prompt="\n".join(prompt.text for prompt in prompts.values()),
+        inputs=[json.dumps(case.inputs, ensure_ascii=False) for case in cases],
+        answers=[_text(case.expected_output) for case in cases],
+        train=len(split.train),
+        trainable=sum(prompt.requires_grad for prompt in prompts.values()),
+        judges=sum(evaluator.entrypoint == "llm_judge" for evaluator in spec.evaluators),
+        agent_max_tokens=_agent_bound(prompts),
+    )
+    groups = [narrowed(group, past.get(group.role), runs) for group in groups]
+    basis = f"{runs.likely:.0f} case runs from {len(cases)} cases, {_basis(past_runs)}"
+    if spec.graph_config is not None:
+        basis += "; one model call a case is assumed of your own agent"
+    return _priced(settings, groups, basis, spec.optimizer.max_cost_usd, "optimizer.max_cost_usd")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _prompts(db: Database, spec: TrainSpec) -> Prompts:
+    from cornerman.storage.checkpoints import read_best_checkpoint
+
+    if spec.starting_prompts is not None:
+        return spec.starting_prompts
+    with db.reading() as session:
+        best = read_best_checkpoint(session, spec.workflow_id)
+    if best is None:
+        raise BadInputError(
+            f"prompts: none are given, and workflow {spec.workflow_id!r} has no checkpoint.",
+            field="prompts",
+            hint='Add prompts: {"system": {"text": "...", "requires_grad": true}}',
+        )
+    return best.prompts
+
+
+def _models(settings: Settings, spec: TrainSpec, prompts: Prompts) -> dict[str, str]:
+    own = next((prompt.model for prompt in prompts.values() if prompt.model), None)
+    models = {
+        "agent": own or settings.model_for("agent"),
+        "optimizer": settings.model_for("optimizer"),
+        "judge": settings.model_for("judge"),
+    }
+    if spec.graph_config is not None and spec.graph_config.http is not None:
+        del models["agent"]  # its calls are its own, and are not in the ledger
+    return models
+
+
+def _agent_bound(prompts: Prompts) -> int:
+    from cornerman.domain.money.estimate import AGENT_MAX_TOKENS
+
+    names = ("max_tokens", "max_completion_tokens")
+    given = [
+        p.model_kwargs[name]
+        for p in prompts.values()
+        for name in names
+        if (isinstance(p.model_kwargs.get(name), int))
+    ]
+    return max(given, default=AGENT_MAX_TOKENS)
+
+
+def estimate_battle(workflow_id: str, batch_size: int | None) -> CostEstimate:
+    """Estimate a battle batch.
+
+    Raises:
+        BadInputError: The batch size is over the limit, or the workflow unknown.
+        UnpricedModelError: A model has no price.
+    """
+    from cornerman.cli.commands.battle import battle_texts
+    from cornerman.domain.battles.breakthroughs import RERUNS
+    from cornerman.settings import get_settings
+
+    settings = get_settings()
+    size = settings.batch_size_checked(batch_size)
+    with database() as db:
+        texts = battle_texts(db, workflow_id)
+        past, past_runs = _past(db, "battle", workflow_id)
+    roles = ("agent", "persona", "referee", "scout")
+    groups = battle_groups(
+        battles=size,
+        limits=texts.limits,
+        models={role: settings.model_for(role) for role in roles},
+        agent_prompt=texts.agent_prompt,
+        persona_prompts=texts.persona_prompts,
+        rubric=texts.rubric,
+        reruns=RERUNS,
+    )
+    battles = Span(size, size, size)
+    groups = [narrowed(group, past.get(group.role), battles) for group in groups]
+    basis = f"{size} battles of at most {texts.limits.turn_limit} turns, {_basis(past_runs)}"
+    return _priced(settings, groups, basis, settings.batch_budget_usd, "BATCH_BUDGET_USD")
+
+
+def _basis(past_runs: int) -> str:
+    return f"narrowed by {past_runs} past runs" if past_runs else "without past runs to go by"
+
+
+def _priced(
+    settings: Settings, groups: list[CallGroup], basis: str, budget: float | None, name: str
+) -> CostEstimate:
+    from cornerman.clients.prices import PriceBook
+
+    book = PriceBook(settings.model_prices, base_url=settings.openai_base_url)
+    for group in groups:
+        book.require(group.model)
+    usd = cost_of(groups, book.cost_pico, book.worst_cost_pico)
+    notes = budget_notes(usd, budget, name)
+    notes += budget_notes(usd, settings.daily_budget_usd, "DAILY_BUDGET_USD")
+    if settings.simulated:
+        notes.append("Simulated: the rehearsal endpoint costs nothing; its prices are play money.")
+    return CostEstimate(usd, tuple(groups), basis, notes)
+
+
+def _past(db: Database, kind: RunKind, workflow_id: str) -> tuple[dict[str, PastCalls], int]:
+    """Mean tokens and calls by role over the newest finished runs, and how many those are."""
+    from cornerman.storage import battles, cases, ledger, runs
+
+    units, counted = 0, 0
+    sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    with db.reading() as session:
+        ended = runs.read_runs(
+            session, kind=kind, workflow_id=workflow_id, active=False, limit=_PAST_RUNS
+        )
+        for run in ended:
+            if kind == "train":
+                done = sum(cases.count_case_statuses(session, run.id).values())
+            else:
+                held = battles.read_battles(session, batch_id=run.id)
+                done = sum(battle.confirms is None for battle in held)
+            if done < _FEWEST_UNITS:
+                continue
+            units, counted = units + done, counted + 1
+            for row in ledger.read_ledger_summary(session, run.id):
+                for place, name in enumerate(("input_tokens", "output_tokens", "calls")):
+                    sums[row["role"]][place] += row[name]
+    past = {
+        role: PastCalls(asked / calls, answered / calls, _per_unit(role, kind, calls, units))
+        for role, (asked, answered, calls) in sums.items()
+        if calls and asked
+    }
+    return past, counted
+
+
+def _per_unit(role: str, kind: RunKind, calls: float, units: int) -> float:
+    # How often the optimizer is asked depends on the epochs, not on the cases.
+    return 0.0 if kind == "train" and role == "optimizer" else calls / units
+
+
+def estimate(
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC|battle", help="A training spec, or the word battle.")
+    ],
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "-n", help="Battles, for battle.")
+    ] = None,
+    workflow: Annotated[
+        str, typer.Option("--workflow", "-w", help="Whose agent plays, for battle.")
+    ] = "negotiation",
+    json: JsonOption = False,
+) -> None:
+    """Give the range of what a run may cost, from its texts, prices and past runs."""
+    from cornerman.cli.commands.estimate import estimate_battle, estimate_training
+
+    out = Out(json)
+    found = estimate_battle(workflow, batch_size) if spec == "battle" else estimate_training(spec)
+    out.document(found.as_dict())
+    out.say(
+        f"Likely {usd(found.usd.likely)}, between {usd(found.usd.low)} and {usd(found.usd.high)}.",
+        style="bold",
+    )
+    out.table(
+        ("role", "model", "calls at least", "likely", "at most"),
+        [
+            (group.role, group.model, *(f"{count:.0f}" for count in vars(group.calls).values()))
+            for group in found.groups
+        ],
+    )
+    out.say(f"Basis: {found.basis}")
+    for note in found.notes:
+        out.say(f"Note: {note}", style="yellow")

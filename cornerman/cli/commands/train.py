@@ -1,0 +1,319 @@
+"""Which training run `cornerman train` is asked for: a new one, or one to continue.
+
+`cornerman train`: one training run, watched while it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cornerman.cli.failures import FAILED, STOPPED, CommandError
+from cornerman.cli.files import read_spec
+from cornerman.cli.output import Out, score_text, usd
+from cornerman.cli.store import JsonOption, database, find_run
+from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
+
+if TYPE_CHECKING:
+    from cornerman.domain.runs import Run
+    from cornerman.domain.training import TrainParameters
+
+
+# What may change when a run goes on: when it ends, and how much it does at once.
+CHANGEABLE = (
+    "epochs",
+    "patience",
+    "target_score",
+    "max_cost_usd",
+    "max_seconds",
+    "max_concurrency",
+)
+# What stands in a stored request in place of a secret.
+_MASKS = ("***", "(not stored)")
+
+
+def new_run(spec: str, run_id: str | None) -> TrainParameters:
+    """The parameters of a new run.
+
+    Raises:
+        BadInputError: The spec cannot be run.
+    """
+    return _checked(read_spec(spec), run_id or f"train-{uuid.uuid4().hex[:12]}")
+
+
+def continued_run(run: Run, spec: str | None) -> TrainParameters:
+    """The parameters that a stored run goes on with.
+
+    Args:
+        spec: A spec whose stops replace the stored ones; None to change nothing.
+
+    Raises:
+        BadInputError: It is no training run, another workflow's or request's spec was given, or
+            the request held secrets, which are not stored.
+    """
+    if run.kind != "train":
+        raise BadInputError(
+            f"Run {run.id!r} is a {run.kind} run; only training runs can be resumed.",
+            field="run_id",
+            hint="Type: cornerman runs list --kind train",
+        )
+    stored = {key: value for key, value in run.request.items() if key != "dataset_fingerprint"}
+    if spec is None:
+        _refuse_masked(run.id, stored)
+        return _checked(stored, run.id)
+    given = read_spec(spec)
+    if not given.get("prompts") and not (given.get("runnable_config") or {}).get("prompts"):
+        given["prompts"] = stored["prompts"]
+    parameters = _checked(given, run.id)
+    _refuse_other_request(run.id, stored, parameters)
+    return parameters
+
+
+def _checked(payload: dict[str, Any], run_id: str) -> TrainParameters:
+    from pydantic import ValidationError
+
+    from cornerman.domain.training import TrainParameters
+    from cornerman.domain.training.parse import bad_input, parse_train_spec
+
+    spec = parse_train_spec(payload, source="cli")
+    try:
+        return TrainParameters.model_validate({**dict(spec), "run_id": run_id})
+    except ValidationError as error:
+        raise bad_input(error, TrainParameters) from error
+
+
+def _refuse_masked(run_id: str, stored: dict[str, Any]) -> None:
+    held = json.dumps([stored.get(part) for part in ("graph_config", "evaluators")])
+    if any(f'"{mask}"' in held for mask in _MASKS):
+        raise BadInputError(
+            f"Run {run_id!r} was started with secrets in its spec, which are not stored.",
+            field="spec",
+            hint=f"Give the spec again: cornerman train SPEC --resume {run_id}",
+        )
+
+
+def _refuse_other_request(run_id: str, stored: dict[str, Any], parameters: TrainParameters) -> None:
+    from cornerman.domain.training.parse import public_request
+
+    given = public_request(parameters, parameters.starting_prompts or {})
+    # The stored form went through a database, so both are compared as JSON.
+    given, stored = json.loads(json.dumps(given)), json.loads(json.dumps(stored))
+    for held in (given, stored):
+        for name in CHANGEABLE:
+            held.get("optimizer", {}).pop(name, None)
+    differing = sorted(_differences(given, stored))
+    if differing:
+        raise BadInputError(
+            f"{differing[0]}: differs from run {run_id!r}, which could not be continued exactly; "
+            f"only {', '.join(CHANGEABLE)} may change.",
+            field=differing[0],
+            hint="Start a new run: cornerman train SPEC",
+        )
+
+
+def _differences(given: Any, stored: Any, path: str = "") -> list[str]:
+    if isinstance(given, dict) and isinstance(stored, dict):
+        found = list[str]()
+        for key in {*given, *stored}:
+            where = f"{path}.{key}" if path else str(key)
+            found += _differences(given.get(key), stored.get(key), where)
+        return found
+    return [] if given == stored else [path]
+
+
+# What the document holds, in this order; the rest of a result is in `cornerman runs show`.
+_DOCUMENT = (
+    "run_id",
+    "workflow_id",
+    "status",
+    "stopped_by",
+    "cost_usd",
+    "max_concurrency",
+    "seed_score",
+    "best_checkpoint",
+    "checkpoints",
+    "test_score",
+    "cases",
+    "model_calls",
+    # Beyond what is promised.
+    "requested_concurrency",
+    "validation_score",
+    "seed_test_score",
+    "improvement",
+    "dataset",
+    "simulated",
+)
+
+
+def train(
+    spec: Annotated[
+        str | None, typer.Argument(help="A YAML or JSON file; - is standard input.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN_ID", help="Continue this run.")
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", help="Id of the new run; default: a fresh one.")
+    ] = None,
+    json: JsonOption = False,
+) -> int:
+    """Train a workflow's prompts, as SPEC says.
+
+    With --resume a run goes on where it was and pays for nothing twice; SPEC may then be left
+    out, or change the stops.
+    """
+    out = Out(json)
+    parameters = _parameters(spec, resume, run_id)
+    result = asyncio.run(run_training(parameters, out))
+    return _finish(out, result)
+
+
+def _parameters(spec: str | None, resume: str | None, run_id: str | None) -> TrainParameters:
+    if spec is None and resume is None:
+        raise BadInputError(
+            "SPEC or --resume RUN_ID is needed.",
+            field="spec",
+            hint="Type: cornerman train SPEC, such as cornerman/examples/quickstart.yaml",
+        )
+    if resume is not None and run_id not in (None, resume):
+        raise BadInputError("--run-id names a new run; give it or --resume.", field="run_id")
+    if resume is None:
+        assert spec is not None
+        parameters = new_run(spec, run_id)
+        _refuse_known(run_id)
+        return parameters
+    with database() as db:
+        run = find_run(db, resume)
+    return continued_run(run, spec)
+
+
+def _refuse_known(run_id: str | None) -> None:
+    from cornerman.storage.runs import read_run
+
+    if run_id is None:
+        return
+    with database() as db, db.reading() as session:
+        known = read_run(session, run_id)
+    if known is not None:
+        raise BadInputError(
+            f"Run {run_id!r} is there already.",
+            field="run_id",
+            hint=f"Continue it with: cornerman train --resume {run_id}",
+        )
+
+
+async def run_training(parameters: TrainParameters, out: Out) -> dict[str, Any]:
+    """Run the flow, showing its progress.
+
+    Raises:
+        CommandError: It failed; knows the run.
+    """
+    from cornerman.cli.progress import TrainingView, follow
+    from cornerman.domain.datasets.load import load_cases, split_cases
+    from cornerman.settings import get_settings
+
+    # Read once more by the flow; here it refuses a bad file before seconds of starting up.
+    cases = load_cases(parameters.dataset, max_cases=parameters.max_cases)
+    split = split_cases(cases, parameters.dataset.split)
+    optimizer = parameters.optimizer
+    _say_start(out, parameters, len(cases), simulated=get_settings().simulated)
+    view = TrainingView(
+        out.progress,
+        epochs=optimizer.epochs,
+        first_epoch_cases=len({c.id for c in (*split.train, *split.validation)})
+        * optimizer.repeats,
+        test_cases=len(split.test) * optimizer.repeats,
+        budget_usd=optimizer.max_cost_usd,
+    )
+    with database() as db, view.bars:
+        from cornerman.flows.train import train_workflow
+
+        run_id = str(parameters.run_id)
+        try:
+            return await follow(db, run_id, view, train_workflow(parameters))
+        except CornermanError as error:
+            raise _known_run(error, run_id) from error
+
+
+def _known_run(error: CornermanError, run_id: str) -> BaseException:
+    # Bad input ends a run before there is one.
+    if isinstance(error, BadInputError):
+        return error
+    return CommandError(
+        error, hint=f"Continue it with: cornerman train --resume {run_id}", run_id=run_id
+    )
+
+
+def _say_start(out: Out, parameters: TrainParameters, cases: int, *, simulated: bool) -> None:
+    optimizer = parameters.optimizer
+    out.note(
+        f"Run {parameters.run_id} trains {parameters.workflow_id}: {cases} cases, "
+        f"{optimizer.epochs} epochs, {optimizer.strategy}.",
+        style=None,
+    )
+    if simulated:
+        out.note("Simulated: the rehearsal endpoint answers, not a language model.")
+    if optimizer.max_concurrency > optimizer.effective_concurrency:
+        out.note(
+            f"{optimizer.max_concurrency} cases at once were asked for; "
+            f"{optimizer.effective_concurrency} is the most that run."
+        )
+
+
+def training_document(result: dict[str, Any]) -> dict[str, Any]:
+    """What `train --json` prints."""
+    return {name: result.get(name) for name in _DOCUMENT}
+
+
+def _finish(out: Out, result: dict[str, Any]) -> int:
+    run_id, status = result["run_id"], result["status"]
+    if status == "cancelled":
+        raise CommandError(
+            RunCancelledError(
+                f"Run {run_id} was cancelled; it keeps what it has.",
+                hint=f"Continue it with: cornerman train --resume {run_id}",
+            ),
+            run_id=run_id,
+            cost_usd=result["cost_usd"],
+        )
+    out.document(training_document(result))
+    say_result(out, result)
+    if status == "failed":
+        return FAILED
+    return STOPPED if status == "stopped" else 0
+
+
+def say_result(out: Out, result: dict[str, Any]) -> None:
+    """A training run's end in a few lines."""
+    best, cases = result["best_checkpoint"], result["cases"]
+    stopped = f", stopped by {result['stopped_by']}" if result["stopped_by"] else ""
+    simulated = " (simulated)" if result["simulated"] else ""
+    out.say(f"Run {result['run_id']}: {result['status']}{stopped}{simulated}", style="bold")
+    if result["dataset"]["note"]:
+        out.say(f"Note: {result['dataset']['note']}", style="yellow")
+    out.say(f"  Test before  {score_text(result['seed_test_score'])}")
+    out.say(f"  Test after   {score_text(result['test_score'])}")
+    out.say(f"  Validation   {_change(result['seed_score'], result['validation_score'])}")
+    out.say(f"  Best         {_best_words(best)}")
+    out.say(
+        f"  Cases        {cases['scored']} scored, {cases['timed_out']} timed out, "
+        f"{cases['errored']} errored"
+    )
+    out.say(f"  Cost         {usd(result['cost_usd'])} for {result['model_calls']} model calls")
+    if result["status"] == "stopped":
+        out.say(f"Continue it with: cornerman train --resume {result['run_id']}")
+
+
+def _change(before: float | None, after: float | None) -> str:
+    texts = ("-" if score is None else f"{score:.1%}" for score in (before, after))
+    return " -> ".join(texts)
+
+
+def _best_words(best: dict[str, Any] | None) -> str:
+    if best is None:
+        return "no checkpoint was stored"
+    return f"checkpoint {best['id'][:8]}, version {best['config_version']}"

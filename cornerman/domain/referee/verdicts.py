@@ -1,0 +1,173 @@
+"""What a referee may answer and what becomes of its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cornerman.domain.battles import Outcome, SubScore, Turn
+from cornerman.domain.battles.workflows import Rubric
+from cornerman.domain.errors import LLMError
+from cornerman.domain.referee.transcripts import find_quote, json_object
+
+VerdictOutcome = Literal["deal", "no_deal", "resolved", "unresolved"]
+
+# Below this the persona was not itself, and the battle says nothing about the agent.
+FIDELITY_FLOOR = 0.5
+
+
+class Verdict(BaseModel):
+    """A referee's judgement of one conversation.
+
+    Args:
+        score: 0 to 100 for the side that plays the agent.
+        persona_fidelity: How well the other side stayed in character, 0 to 1.
+        agreed_price: As the referee read it; the computed one counts.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    score: float = Field(ge=0, le=100)
+    sub_scores: tuple[SubScore, ...] = ()
+    persona_fidelity: float = Field(ge=0, le=1)
+    outcome: VerdictOutcome
+    agreed_price: float | None = None
+    rationale: str = Field(default="", max_length=20_000)
+
+
+class _Cited(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    name: str
+    score: float = Field(ge=0, le=100)
+    turn: int | None = None
+    evidence: str = ""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    sub_scores: list[_Cited] = Field(default_factory=list[_Cited], max_length=50)
+
+
+class Judgement(BaseModel):
+    """What a battle's row gets from its verdict and its computed outcome."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["scored", "unscored"]
+    score: float | None
+    sub_scores: tuple[SubScore, ...] = ()
+    fidelity: float | None = None
+    spoiled: bool = False
+    rationale: str = ""
+    outcome: Outcome | None = None
+
+
+def parse_verdict(text: str, turns: Sequence[Turn], rubric: Rubric | None = None) -> Verdict:
+    """Read a referee's answer.
+
+    Evidence that is not a quote stays but is flagged (`evidence_ok` False); evidence from another
+    turn than the cited one moves to the turn it is from; a citation of a turn that does not exist
+    is dropped.
+
+    Args:
+        rubric: Ask for exactly its criteria; others are dropped.
+
+    Raises:
+        LLMError: Of kind `schema`; the message says what is wrong, for one repair.
+    """
+    try:
+        raw = json_object(text)
+        cited = _Answer.model_validate(raw).sub_scores
+        verdict = Verdict.model_validate(
+            {**raw, "sub_scores": []} if isinstance(raw, dict) else raw
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"]) or "answer"
+        raise _refused(f"{path}: {first['msg']}.") from error
+    except ValueError as error:
+        raise _refused(f"it is not JSON: {error}.") from error
+    scores = [_checked(item, turns) for item in cited]
+    if rubric is not None:
+        scores = _for_rubric(scores, rubric)
+    return verdict.model_copy(update={"sub_scores": tuple(scores)})
+
+
+def _refused(what: str) -> LLMError:
+    return LLMError(f"Expected a verdict as one JSON object; {what}", kind="schema")
+
+
+def _checked(item: _Cited, turns: Sequence[Turn]) -> SubScore:
+    found = find_quote(item.evidence, turns, item.turn)
+    known = {turn.index for turn in turns}
+    return SubScore(
+        name=item.name,
+        score=item.score,
+        turn=found if found is not None else (item.turn if item.turn in known else None),
+        evidence=item.evidence[:2_000],
+        evidence_ok=found is not None,
+    )
+
+
+def _for_rubric(scores: Sequence[SubScore], rubric: Rubric) -> list[SubScore]:
+    by_name = {score.name: score for score in reversed(scores)}
+    missing = [c.name for c in rubric.criteria if c.name not in by_name]
+    if missing:
+        raise _refused(f"sub_scores: nothing for {', '.join(missing)}.")
+    return [by_name[c.name] for c in rubric.criteria]
+
+
+def combine(verdict: Verdict | None, outcome: Outcome | None) -> Judgement:
+    """A battle's score from the verdict and, where there is one, the computed outcome.
+
+    The computed outcome overrides the judged score. Without a verdict the battle is unscored,
+    never 0: nobody saw whether the persona stayed in character.
+    """
+    if verdict is None:
+        return Judgement(status="unscored", score=None, outcome=outcome)
+    return Judgement(
+        status="scored",
+        score=outcome.score if outcome is not None else verdict.score,
+        sub_scores=verdict.sub_scores,
+        fidelity=verdict.persona_fidelity,
+        spoiled=verdict.persona_fidelity < FIDELITY_FLOOR,
+        rationale=verdict.rationale,
+        outcome=outcome,
+    )
+
+
+def verdict_response_format(rubric: Rubric | None = None) -> dict[str, Any]:
+    """The `response_format` of a referee's call: a strict JSON schema of `Verdict`."""
+    name: dict[str, Any] = {"type": "string"}
+    if rubric is not None:
+        name["enum"] = [criterion.name for criterion in rubric.criteria]
+    number = {"type": "number"}
+    sub_score = _object(
+        name=name, score=number, turn={"type": "integer"}, evidence={"type": "string"}
+    )
+    schema = _object(
+        score=number,
+        sub_scores={"type": "array", "items": sub_score},
+        persona_fidelity=number,
+        outcome={"type": "string", "enum": ["deal", "no_deal", "resolved", "unresolved"]},
+        agreed_price={"type": ["number", "null"]},
+        rationale={"type": "string"},
+    )
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "verdict", "strict": True, "schema": schema},
+    }
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    # Strict schemas must require every property and close the object.
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,189 @@
+"""What became of each case between the starting and the best prompts.
+
+Battles as the page shows them: evidence beside its turn, difficulty as a grid.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cornerman.report.model import (
+    BattleCard,
+    BattleSection,
+    CaseOutcome,
+    DifficultyRow,
+    SubScore,
+    Turn,
+)
+from cornerman.report.text import ShownText, as_text, cut, finite, show_value
+
+# In the order in which a reader wants them: what got worse needs the first look.
+VERDICTS = ("broke", "fixed", "failed", "wrong", "right")
+LABELS = {
+    "broke": "Broke",
+    "fixed": "Fixed",
+    "failed": "No answer",
+    "wrong": "Still wrong",
+    "right": "Right",
+}
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """A case with its verdict and its texts, cut to what a page can hold."""
+
+    case: CaseOutcome
+    verdict: str
+    label: str
+    glance: str
+    inputs: Sequence[ShownText]
+    expected: Sequence[ShownText]
+    output: Sequence[ShownText]
+    reason: ShownText
+    error: ShownText
+
+
+def verdict(case: CaseOutcome) -> str:
+    """Say what the best prompts did to a case.
+
+    Returns:
+        `broke` when its score fell, `fixed` when it rose, else `failed` when it timed out or
+        errored, `right` for a full score, `wrong` for any other.
+    """
+    before, after = finite(case.score_before), finite(case.score_after)
+    if before is not None and after is not None and abs(after - before) > _SAME:
+        return "fixed" if after > before else "broke"
+    if case.status in {"timed_out", "errored"}:
+        return "failed"
+    return "right" if after is not None and after >= 1 - _SAME else "wrong"
+
+
+def case_views(cases: Sequence[CaseOutcome]) -> list[CaseView]:
+    """Order cases by verdict, then by their place in the dataset."""
+    views = [_case_view(case) for case in cases]
+    return sorted(views, key=lambda view: (VERDICTS.index(view.verdict), view.case.index))
+
+
+def verdict_counts(views: Sequence[CaseView]) -> list[tuple[str, str, int]]:
+    """Count cases per verdict as (verdict, label, count), absent verdicts left out."""
+    counted = [(v, LABELS[v], sum(view.verdict == v for view in views)) for v in VERDICTS]
+    return [entry for entry in counted if entry[2]]
+
+
+def _case_view(case: CaseOutcome) -> CaseView:
+    found = verdict(case)
+    inputs = show_value(case.inputs)
+    # One line to know the case by: its input, since ids are often mere positions.
+    glance = " ".join(inputs[0].text[:400].split()) if inputs else ""
+    return CaseView(
+        case=case,
+        verdict=found,
+        label=_failed_label(case) if found == "failed" else LABELS[found],
+        glance=glance[:160],
+        inputs=inputs,
+        expected=show_value(case.expected),
+        output=show_value(case.output),
+        reason=cut(as_text(case.reason)),
+        error=cut(as_text(case.error)),
+    )
+
+
+def _failed_label(case: CaseOutcome) -> str:
+    return "Timed out" if case.status == "timed_out" else "Errored"
+
+
+_MAX_METRICS = 6
+_SHADES = 10
+
+
+@dataclass(frozen=True)
+class TurnView:
+    """One turn and the sub-scores whose evidence cites it."""
+
+    anchor: str
+    turn: Turn
+    by_agent: bool
+    shown: ShownText
+    cited: Sequence[SubScore]
+
+
+@dataclass(frozen=True)
+class BattleView:
+    """One battle; `uncited` are sub-scores that cite no turn of this transcript."""
+
+    battle: BattleCard
+    anchor: str
+    turns: Sequence[TurnView]
+    uncited: Sequence[SubScore]
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """A score 0..100 and its shade, from 0 (hardest) to 10; None when never met."""
+
+    score: float | None
+    shade: int | None
+
+
+@dataclass(frozen=True)
+class HeatRow:
+    """A persona's cells: the score first, then the metrics in column order."""
+
+    row: DifficultyRow
+    cells: Sequence[HeatCell]
+
+
+def battle_views(battles: Sequence[BattleCard]) -> list[BattleView]:
+    """Lay out each battle; anchors are counted, since ids come from outside."""
+    return [_battle_view(battle, f"battle-{n}") for n, battle in enumerate(battles, start=1)]
+
+
+def _battle_view(battle: BattleCard, anchor: str) -> BattleView:
+    cited: defaultdict[int, list[SubScore]] = defaultdict(list)
+    present = {turn.index for turn in battle.turns}
+    uncited: list[SubScore] = []
+    for sub in battle.sub_scores:
+        if sub.turn is not None and sub.turn in present:
+            cited[sub.turn].append(sub)
+        else:
+            uncited.append(sub)
+    turns = [
+        TurnView(
+            anchor=f"{anchor}-turn-{turn.index}",
+            turn=turn,
+            by_agent=turn.speaker == "agent",
+            shown=cut(turn.text),
+            cited=cited[turn.index],
+        )
+        for turn in battle.turns
+    ]
+    return BattleView(battle, anchor, turns, uncited)
+
+
+def metric_names(section: BattleSection) -> list[str]:
+    """Names of sub-scores in the order in which they first appear, a handful at most."""
+    names = dict.fromkeys(sub.name for battle in section.battles for sub in battle.sub_scores)
+    return list(names)[:_MAX_METRICS]
+
+
+def heat_rows(section: BattleSection) -> list[HeatRow]:
+    """Rows of the difficulty grid, hardest persona first, those never scored last.
+
+    All cells are the given means over all battles.
+    """
+    names = metric_names(section)
+    rows = [
+        HeatRow(row, [_cell(row.mean_score), *(_cell(row.metrics.get(name)) for name in names)])
+        for row in section.difficulty
+    ]
+    return sorted(rows, key=lambda row: (row.cells[0].score is None, row.cells[0].score or 0.0))
+
+
+def _cell(score: float | None) -> HeatCell:
+    number = finite(score)
+    if number is None:
+        return HeatCell(None, None)
+    return HeatCell(number, round(min(max(number, 0.0), 100.0) / 100 * _SHADES))

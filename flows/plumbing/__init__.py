@@ -1,0 +1,1 @@
+"""What stands between Cornerman and Prefect: its server, its workers, what it is told, Dask."""
