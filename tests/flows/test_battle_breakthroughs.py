@@ -220,7 +220,7 @@ async def test_two_scouts_at_once_look_at_each_battle_once(arena: Arena) -> None
     arena.server.latency = 0.2
     code = (
         "import asyncio, json\n"
-        "from cornerman.domain.scout_request import ScoutParameters\n"
+        "from cornerman.domain.battles.breakthroughs import ScoutParameters\n"
         "from flows.scout import scout\n"
         "print(json.dumps(asyncio.run(scout(ScoutParameters.model_validate({})))))\n"
     )

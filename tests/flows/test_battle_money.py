@@ -114,8 +114,8 @@ async def test_the_kill_switch_stops_every_process_within_a_second(arena: Arena)
 # Every paid call of every process goes through here first.
 RESERVE = """
 import sys
-from cornerman.domain.ledger import CallEstimate, CallScope
-from cornerman.storage.engine import Database
+from cornerman.domain.money.ledger import CallEstimate, CallScope
+from cornerman.storage.database import Database
 from cornerman.storage.ledger import reserve_call
 
 with Database(sys.argv[1]).writing() as session:

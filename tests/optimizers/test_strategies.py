@@ -122,7 +122,7 @@ async def test_a_single_case_is_enough(make: Make) -> None:
 def test_the_interpreters_hash_seed_changes_nothing() -> None:
     code = (
         "import asyncio, hashlib\n"
-        "from cornerman.optimizers.gepa_adapter import GepaOptimizer\n"
+        "from cornerman.optimizers.gepa import GepaOptimizer\n"
         "from cornerman.optimizers.reflective import Reflective\n"
         "from tests.optimizers.scripted import SkillWorld, lab_of, path_of\n"
         "for make in (GepaOptimizer, Reflective):\n"

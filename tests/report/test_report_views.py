@@ -80,14 +80,14 @@ def test_whiskers_stay_on_their_axis() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "shown"),
     [
         (0, "$0.00"), (0.00000004, "under $0.000001"), (0.0037, "$0.0037"), (0.000123, "$0.000123"),
         (0.0489, "$0.0489"), (0.1, "$0.10"), (1234.5, "$1,234.50"), (None, "–"),
     ],
 )  # fmt: skip
-def test_money_has_the_digits_that_its_size_deserves(value: float | None, text: str) -> None:
-    assert text.usd(value) == text
+def test_money_has_the_digits_that_its_size_deserves(value: float | None, shown: str) -> None:
+    assert text.usd(value) == shown
 
 
 def test_differences_show_their_sign_and_zero_has_no_minus() -> None:

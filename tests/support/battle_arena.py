@@ -174,7 +174,7 @@ class Arena:
         request = {"workflow_id": WORKFLOW, **fields}
         code = (
             "import asyncio, json, sys\n"
-            "from cornerman.domain.battle_request import BattleParameters\n"
+            "from cornerman.domain.battles.request import BattleParameters\n"
             "from flows.battle import battle_batch\n"
             "parameters = BattleParameters.model_validate(json.loads(sys.argv[1]))\n"
             "print(json.dumps(asyncio.run(battle_batch(parameters))))\n"

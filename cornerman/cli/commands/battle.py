@@ -21,7 +21,6 @@ from cornerman.cli.files import workflow_id_of
 from cornerman.cli.output import Out, usd
 from cornerman.cli.store import JsonOption, database, find_run
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
-from cornerman.domain.personas.selection import no_active_personas
 
 if TYPE_CHECKING:
     from cornerman.domain.battles.request import BattleParameters
@@ -45,6 +44,7 @@ def battle_texts(db: Database, workflow_id: str) -> BattleTexts:
     Raises:
         NotFoundError: Nothing is known of the workflow's battles, or it has no active personas.
     """
+    from cornerman.domain.personas.selection import no_active_personas
     from cornerman.flows.battle_workflow import read_agent, read_battle_workflow
     from cornerman.storage.personas import read_personas
 

@@ -15,20 +15,13 @@ from cornerman.cli.files import read_spec
 from cornerman.cli.output import Out, usd
 from cornerman.cli.store import JsonOption, database
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.money.estimate import (
-    CallGroup,
-    CostEstimate,
-    PastCalls,
-    Span,
-    battle_groups,
-    budget_notes,
-    case_runs,
-    cost_of,
-    narrowed,
-    training_groups,
-)
 
 if TYPE_CHECKING:
+    from cornerman.domain.money.estimate import (
+        CallGroup,
+        CostEstimate,
+        PastCalls,
+    )
     from cornerman.domain.runs import RunKind
     from cornerman.domain.training import TrainSpec
     from cornerman.domain.training.candidates import Prompts
@@ -49,6 +42,7 @@ def estimate_training(source: str) -> CostEstimate:
         UnpricedModelError: A model has no price.
     """
     from cornerman.domain.datasets.load import load_cases, split_cases
+    from cornerman.domain.money.estimate import case_runs, narrowed, training_groups
     from cornerman.domain.training.parse import parse_train_spec
     from cornerman.settings import get_settings
 
@@ -138,6 +132,7 @@ def estimate_battle(workflow_id: str, batch_size: int | None) -> CostEstimate:
     """
     from cornerman.cli.commands.battle import battle_texts
     from cornerman.domain.battles.breakthroughs import RERUNS
+    from cornerman.domain.money.estimate import Span, battle_groups, narrowed
     from cornerman.settings import get_settings
 
     settings = get_settings()
@@ -169,6 +164,7 @@ def _priced(
     settings: Settings, groups: list[CallGroup], basis: str, budget: float | None, name: str
 ) -> CostEstimate:
     from cornerman.clients.prices import PriceBook
+    from cornerman.domain.money.estimate import CostEstimate, budget_notes, cost_of
 
     book = PriceBook(settings.model_prices, base_url=settings.openai_base_url)
     for group in groups:
@@ -183,6 +179,7 @@ def _priced(
 
 def _past(db: Database, kind: RunKind, workflow_id: str) -> tuple[dict[str, PastCalls], int]:
     """Mean tokens and calls by role over the newest finished runs, and how many those are."""
+    from cornerman.domain.money.estimate import PastCalls
     from cornerman.storage import battles, cases, ledger, runs
 
     units, counted = 0, 0

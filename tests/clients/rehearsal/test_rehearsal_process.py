@@ -18,7 +18,7 @@ from tests.clients.rehearsal.rehearsal_client import Connection
 ROOT = Path(__file__).resolve().parents[3]
 PARENT = """
 import asyncio
-from cornerman.clients.rehearsal import rehearsal_endpoint
+from cornerman.rehearsal import rehearsal_endpoint
 async def main():
     async with rehearsal_endpoint(latency_ms=0) as running:
         print(running.process_id, flush=True)
@@ -58,7 +58,7 @@ def test_ends_when_its_standard_input_ends():
 
 def test_listens_on_loopback_only_and_imports_nothing_heavy():
     code = (
-        "import sys, cornerman.clients.rehearsal.__main__ as m; "
+        "import sys, cornerman.rehearsal.__main__ as m; "
         "print(m.HOST, [n for n in ('pydantic', 'openai', 'fastapi') if n in sys.modules])"
     )
     finished = subprocess.run(

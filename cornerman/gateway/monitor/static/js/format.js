@@ -1,4 +1,4 @@
-// How the page writes numbers, money and time; as cornerman.report.numbers does.
+// How the page writes numbers, money and time; as cornerman.report.text does.
 
 export const NONE = "–";
 const known = (value) => typeof value === "number" && Number.isFinite(value);

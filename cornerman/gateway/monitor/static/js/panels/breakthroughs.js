@@ -7,7 +7,7 @@ import { ago, points, words } from "../format.js";
 import { onAnswer, redraw, refresh, state } from "../store.js";
 import { glance, name, visible } from "../text.js";
 
-// As cornerman.domain.breakthroughs allows them; the gateway checks them again.
+// As cornerman.domain.battles.breakthroughs allows them; the gateway checks them again.
 const next = {
   pending_review: [["reviewed", "Mark reviewed"], ["rejected", "Reject"]],
   reviewed: [["promoted", "Promote"], ["rejected", "Reject"]],
