@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 FOLDERS = ("deployments", "flows", "storage", "tasks")
 
 setup(
     packages=[
-        *find_packages(include=["cornerman", "cornerman.*"]),
+        *find_namespace_packages(include=["cornerman", "cornerman.*"]),
         *(
             f"cornerman.{package}"
             for folder in FOLDERS
-            for package in find_packages(include=[folder, f"{folder}.*"])
+            for package in find_namespace_packages(include=[folder, f"{folder}.*"])
         ),
     ],
     package_dir={f"cornerman.{folder}": folder for folder in FOLDERS},

@@ -14,7 +14,11 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    DeploymentUpdate,
+    WorkPoolCreate,
+)
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -64,6 +68,12 @@ def _remove(client: SyncPrefectClient, tag: str) -> None:
 
 
 POOL_TYPE = "process"
+_FORMER_ENTRYPOINTS = (
+    "flows.train.train_workflow",
+    "flows.battle.battle_batch",
+    "flows.scout.scout",
+    "flows.retrain.retrain",
+)
 
 
 def deploy(settings: Settings | None = None, *, api_url: str | None = None) -> dict[str, Any]:
@@ -88,6 +98,7 @@ def deploy(settings: Settings | None = None, *, api_url: str | None = None) -> d
         )
     specs = read_manifest(battle_cron=settings.battle_cron)
     with server_client(url) as client:
+        renew_entrypoints(client)
         pools = {spec.pool: _apply_pool(client, spec.pool) for spec in specs}
         applied = {spec.full_name: _apply(client, spec) for spec in specs}
         limits = apply_limits(client, settings)
@@ -101,6 +112,19 @@ def deploy(settings: Settings | None = None, *, api_url: str | None = None) -> d
         "limits_held_by": limits.held_by,
         "automations": automations,
     }
+
+
+def renew_entrypoints(client: SyncPrefectClient) -> int:
+    """Give deployments that version 0.1.0 registered the names that its flows have now.
+
+    Returns:
+        How many were changed.
+    """
+    found = [d for d in client.read_deployments() if d.entrypoint in _FORMER_ENTRYPOINTS]
+    for deployment in found:
+        renewed = DeploymentUpdate(entrypoint=f"cornerman.{deployment.entrypoint}")
+        client.update_deployment(deployment.id, renewed)
+    return len(found)
 
 
 def _apply_pool(client: SyncPrefectClient, name: str) -> str:

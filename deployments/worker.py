@@ -78,6 +78,7 @@ async def _work(pool: str, name: str, limit: int | None) -> None:
     from cornerman.flows.engine import open_database
     from cornerman.runner.rescue import Rescuer
 
+    await asyncio.to_thread(_renew_entrypoints)
     async with open_database() as db:
         beside = [
             asyncio.create_task(Rescuer(db).run_forever(), name="rescuer"),
@@ -87,6 +88,22 @@ async def _work(pool: str, name: str, limit: int | None) -> None:
         await worker.start(printer=_say)
         for task in beside:
             task.cancel()
+
+
+def _renew_entrypoints() -> None:
+    """Deployments of version 0.1.0 name modules that no longer stand alone."""
+    from cornerman.deployments.deploy import renew_entrypoints
+    from cornerman.deployments.prefect_api import PrefectServerError, server_client
+
+    url = get_settings().prefect_api_url
+    if url is None:
+        return
+    try:
+        with server_client(url) as client:
+            renew_entrypoints(client)
+    except PrefectServerError as error:
+        # The worker itself waits for the server; `cornerman deploy` renews them too.
+        _say(error)
 
 
 def _say(text: object) -> None:

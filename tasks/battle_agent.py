@@ -1,22 +1,42 @@
 """A battle as a case: `graph_config: {entrypoint: "cornerman.tasks.battle_agent:hold_battle"}`.
 
 The case's inputs are a persona with its setting, as `battle_case` makes them; the candidate's
-prompt plays the agent; the output is what `cornerman.evaluators.battle:BattleScore` scores.
+prompt plays the agent; the output is what `BattleScore` scores.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from cornerman.domain.battles import Battle, Turn
 from cornerman.domain.battles.conversation import end_reason, make_turn, next_speaker
 from cornerman.domain.battles.workflows import Workflow, scenario_for
 from cornerman.domain.personas import Persona
+from cornerman.domain.training.cases import EvaluationContext, Score
 from cornerman.tasks.agent import AgentContext, PromptText
 from cornerman.tasks.battle_calls import Stage, judged
 
 ENTRYPOINT = "cornerman.tasks.battle_agent:hold_battle"
-SCORE = "cornerman.evaluators.battle:BattleScore"
+SCORE = "cornerman.tasks.battle_agent:BattleScore"
+
+
+class BattleScore(BaseModel):
+    """The battle's score, 0 to 1, with the referee's reasons."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __call__(self, context: EvaluationContext) -> Score:
+        battle = Battle.model_validate(context.output)
+        if battle.score is None:
+            raise ValueError(f"the battle is {battle.status}: {battle.error}")
+        if battle.spoiled:
+            raise ValueError(
+                f"the persona fell out of its role (fidelity {battle.fidelity}), so the battle "
+                "says nothing about the prompt"
+            )
+        return Score(battle.score / 100, battle.rationale)
 
 
 def battle_case(workflow: Workflow, persona: Persona, seed: int) -> dict[str, Any]:

@@ -15,6 +15,11 @@ from cornerman.domain.json_values import shown
 ALWAYS_ALLOWED = "cornerman.evaluators"
 # Cornerman's own too: battles as cases, and the strategy that tries a tactic.
 _OWN_MODULES = (ALWAYS_ALLOWED, "cornerman.tasks.battle_agent", "cornerman.optimizers.tactic")
+# As version 0.1.0 stored them with its runs.
+_FORMER_NAMES = {
+    "tasks.battle_agent:hold_battle": "cornerman.tasks.battle_agent:hold_battle",
+    "cornerman.evaluators.battle:BattleScore": "cornerman.tasks.battle_agent:BattleScore",
+}
 STRATEGIES = ("reflective", "textual_gradient", "gepa")
 BUILTIN_EVALUATORS = {
     "exact_match": f"{ALWAYS_ALLOWED}.text:ExactMatch",
@@ -66,7 +71,7 @@ def check_entrypoint(text: str, prefixes: Sequence[str], field: str) -> tuple[st
     fault = syntax_fault(text, BUILTIN_EVALUATORS)
     if fault:
         raise EntrypointRefusedError(f"{field}: {fault}", field=field)
-    module, _, name = BUILTIN_EVALUATORS.get(text, text).partition(":")
+    module, _, name = _present_name(text, prefixes).partition(":")
     if not is_allowed(module, prefixes):
         listed = ", ".join([ALWAYS_ALLOWED, *prefixes])
         raise EntrypointRefusedError(
@@ -76,6 +81,14 @@ def check_entrypoint(text: str, prefixes: Sequence[str], field: str) -> tuple[st
             hint=f"If you trust it, add it to the settings: EVALUATOR_MODULES={module}",
         )
     return module, name
+
+
+def _present_name(text: str, prefixes: Sequence[str]) -> str:
+    former = _FORMER_NAMES.get(text)
+    # A module of the user's own that they allow by that name is theirs.
+    if former is None or any(text.startswith((f"{prefix}.", f"{prefix}:")) for prefix in prefixes):
+        return BUILTIN_EVALUATORS.get(text, text)
+    return former
 
 
 def load_entrypoint(text: str, prefixes: Sequence[str], field: str) -> Any:

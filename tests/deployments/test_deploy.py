@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.settings import PREFECT_API_URL
 
@@ -139,3 +140,16 @@ def test_a_server_that_is_not_there_is_told() -> None:
 def test_without_a_server_it_is_said_what_to_set() -> None:
     with pytest.raises(CornermanError, match="PREFECT_API_URL is not set"):
         deploy.deploy(load_settings())
+
+
+def test_deployments_of_an_earlier_version_get_the_present_names(
+    client: SyncPrefectClient, api_url: str
+) -> None:
+    deploy.deploy(load_settings(), api_url=api_url)
+    there = client.read_deployment_by_name("train-workflow/manual")
+    former = DeploymentUpdate(entrypoint="flows.train.train_workflow")
+    client.update_deployment(there.id, former)
+    assert deploy.renew_entrypoints(client) == 1
+    renewed = client.read_deployment_by_name("train-workflow/manual")
+    assert renewed.entrypoint == "cornerman.flows.train.train_workflow"
+    assert (renewed.tags, renewed.parameters) == (there.tags, there.parameters)

@@ -19,7 +19,7 @@ from cornerman.deployments.supervise import Child, Supervisor
 SLEEPS = "import time; time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, lambda *a: None); print(1); time.sleep(60)"
 FAITHFUL = (
-    "from deployments.parent import end_with_parent\n"
+    "from cornerman.deployments.parent import end_with_parent\n"
     "import os, time\n"
     "assert end_with_parent(lambda: os._exit(0))\n"
     "time.sleep(60)"
@@ -96,7 +96,7 @@ async def test_a_child_s_output_goes_to_its_log(tmp_path: Path) -> None:
 async def test_a_killed_parent_s_children_end_by_themselves(tmp_path: Path) -> None:
     parent = (
         "import asyncio, os, sys\n"
-        "from deployments.supervise import Child, Supervisor\n"
+        "from cornerman.deployments.supervise import Child, Supervisor\n"
         "async def main():\n"
         "    s = Supervisor(print)\n"
         f"    s.keep(Child('c', [sys.executable, '-c', {FAITHFUL!r}], dict(os.environ)))\n"

@@ -81,3 +81,17 @@ def test_names_what_is_missing_or_broken(modules: Path) -> None:
     with pytest.raises(BadInputError, match="No module named") as caught:
         load_entrypoint("gone_module:x", ["gone_module"], "field")
     assert "PYTHONPATH" in caught.value.hint
+
+
+def test_a_name_that_an_earlier_version_stored_is_still_known() -> None:
+    assert check_entrypoint("tasks.battle_agent:hold_battle", [], "agent") == (
+        "cornerman.tasks.battle_agent",
+        "hold_battle",
+    )
+
+
+def test_a_users_own_module_of_a_former_name_is_theirs() -> None:
+    assert check_entrypoint("tasks.battle_agent:hold_battle", ["tasks"], "agent") == (
+        "tasks.battle_agent",
+        "hold_battle",
+    )

@@ -2,71 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from tests.support.command import COMMAND, run_cornerman
+from tests.support.command import run_cornerman
 from tests.support.deployed import answers, call, wait_for
 from tests.support.ports import free_port
-
-
-class Serving:
-    """A running `cornerman serve`."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.port = free_port()
-        self.env = {
-            "CORNERMAN_HOME": str(home),
-            "CORNERMAN_INSECURE_LOCAL": "true",
-            "PREFECT_SERVER_API_PORT": str(free_port()),
-        }
-        assert run_cornerman("db", "upgrade", home=home, cwd=home.parent).returncode == 0
-        self.start()
-
-    def start(self) -> None:
-        """Start it; what it says goes to serve.err, its document to serve.out."""
-        with (
-            (self.home / "serve.out").open("wb") as out,
-            (self.home / "serve.err").open("wb") as err,
-        ):
-            self.process = subprocess.Popen(
-                [str(COMMAND), "serve", "--port", str(self.port), "--json"],
-                env={**os.environ, **self.env},
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
-
-    def said(self, text: str) -> bool:
-        return text in (self.home / "serve.err").read_text()
-
-    def document(self) -> dict[str, Any]:
-        wait_for(lambda: (self.home / "serve.out").read_text().strip(), seconds=60)
-        return json.loads((self.home / "serve.out").read_text())
-
-    def until_up(self) -> None:
-        wait_for(lambda: self.said("Prefect is up"), seconds=120, what=self.log)
-
-    def log(self) -> str:
-        logs = [self.home / "serve.err", *sorted((self.home / "logs").glob("*.log"))]
-        return "\n".join(f"== {log}\n{log.read_text()[-3000:]}" for log in logs)
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def child(self, module: str) -> psutil.Process:
-        return next(one for one in self.family() if module in " ".join(one.cmdline()))
+from tests.support.serving import Serving
 
 
 @pytest.fixture
@@ -74,16 +21,8 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
     home = tmp_path / "home"
     home.mkdir()
     held = Serving(home)
-    family = list[psutil.Process]()
-    try:
-        yield held
-    finally:
-        if held.process.poll() is None:
-            family = held.family()
-            held.process.kill()
-            held.process.wait()
-        for one in psutil.wait_procs(family, timeout=5)[1]:
-            one.kill()
+    yield held
+    held.stop()
 
 
 @pytest.mark.slow

@@ -221,7 +221,7 @@ async def test_two_scouts_at_once_look_at_each_battle_once(arena: Arena) -> None
     code = (
         "import asyncio, json\n"
         "from cornerman.domain.battles.breakthroughs import ScoutParameters\n"
-        "from flows.scout import scout\n"
+        "from cornerman.flows.scout import scout\n"
         "print(json.dumps(asyncio.run(scout(ScoutParameters.model_validate({})))))\n"
     )
     scouts = await asyncio.gather(arena.python(code), arena.python(code))

@@ -175,7 +175,7 @@ class Arena:
         code = (
             "import asyncio, json, sys\n"
             "from cornerman.domain.battles.request import BattleParameters\n"
-            "from flows.battle import battle_batch\n"
+            "from cornerman.flows.battle import battle_batch\n"
             "parameters = BattleParameters.model_validate(json.loads(sys.argv[1]))\n"
             "print(json.dumps(asyncio.run(battle_batch(parameters))))\n"
         )
