@@ -95,30 +95,30 @@ def _translated(text: str, full: bool) -> str:
     end = "$" if full or _MULTILINE.search(text) else r"(?:\n?\z)"
     parts = list[str]()
     in_class = False
-    for token in _TOKEN.findall(_encodable(text)):
-        if token[0] == "\\" and len(token) > 1:
-            parts.append(_escape(token, in_class))
+    for piece in _TOKEN.findall(_encodable(text)):
+        if piece[0] == "\\" and len(piece) > 1:
+            parts.append(_escape(piece, in_class))
         elif in_class:
-            in_class = token != "]"  # noqa: S105 - a piece of a pattern
-            parts.append(token.replace("[", r"\["))
-        elif token[0] == "[":
+            in_class = piece != "]"
+            parts.append(piece.replace("[", r"\["))
+        elif piece[0] == "[":
             in_class = True
-            parts.append(token)
+            parts.append(piece)
         else:
-            parts.append({"$": end, "{,": "{0,"}.get(token, token))
+            parts.append(end if piece == "$" else "{0," if piece == "{," else piece)
     return "".join(parts)
 
 
-def _escape(token: str, in_class: bool) -> str:
-    letter = token[1]
-    if letter in "uU" and len(token) > 2:
-        return rf"\x{{{token[2:]}}}"
+def _escape(piece: str, in_class: bool) -> str:
+    letter = piece[1]
+    if letter in "uU" and len(piece) > 2:
+        return rf"\x{{{piece[2:]}}}"
     if in_class and letter == "b":
         return r"\x08"
     if letter > "\x7f":
         return letter
     known = _CLASSES if in_class else _CLASSES | _LONE
-    return known.get(letter, token)
+    return known.get(letter, piece)
 
 
 def _reason(error: Exception) -> str:
