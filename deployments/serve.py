@@ -27,6 +27,7 @@ from cornerman.deployments.addresses import (
 )
 from cornerman.deployments.supervise import Child, Supervisor
 from cornerman.flows.plumbing.patient import IN_BATCHES
+from cornerman.flows.plumbing.signals import end_at_second
 from cornerman.settings import Settings, child_environment
 from cornerman.storage.database.connect import prefect_database
 
@@ -215,6 +216,7 @@ async def _until_told(machine: Machine, up: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
+        end_at_second(number)
     await machine.run(stop, up)
 
 

@@ -14,11 +14,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
+from cornerman.domain.aio import leave_threads_behind
 from cornerman.domain.errors import ConflictError, RunCancelledError, StorageError
 from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, Run
 from cornerman.flows.plumbing.embedded import serves_alone
 from cornerman.flows.plumbing.processes import is_gone, process_owner
 from cornerman.flows.plumbing.server_state import leave_cancelling, note_cancelled, watch_flow_run
+from cornerman.flows.plumbing.signals import end_at_second
 from cornerman.storage import budgets, ledger, runs
 from cornerman.storage.database import Database
 
@@ -132,6 +134,7 @@ async def run_session(
         NotFoundError: There is no such run.
     """
     owner = process_owner()
+    leave_threads_behind(asyncio.get_running_loop())
     before = await db.read(runs.read_run, run_id)
     claimed = await db.write(
         runs.claim_run, run_id, owner, flow_run_id=flow_run_id, is_gone=is_gone
@@ -167,8 +170,13 @@ def _cancel_on_sigterm(session: RunSession) -> Any:
         # Not the main thread: whoever owns the process owns its signals.
         yield
         return
+    at_interrupt = signal.getsignal(signal.SIGINT)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        end_at_second(number)
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, before)
+        if session.cancelled is None and callable(at_interrupt):
+            signal.signal(signal.SIGINT, at_interrupt)

@@ -26,6 +26,7 @@ from cornerman.cli.commands import (
 from cornerman.cli.failures import FAILED, report_failure
 from cornerman.cli.machine import db, deploy, doctor, kill_switch, serve
 from cornerman.cli.output import Out, documents_only
+from cornerman.domain.aio import leave_process
 
 _TYPERS_INTERRUPTED = 130
 
@@ -112,4 +113,4 @@ def main() -> None:
     # a file there can shadow nothing; the allow-list still decides what is imported.
     with contextlib.suppress(OSError):  # the folder may be gone
         sys.path.append(str(Path.cwd()))
-    sys.exit(run(sys.argv[1:]))
+    leave_process(run(sys.argv[1:]))

@@ -15,9 +15,12 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from cornerman.domain.visible import visible
 
 # Piped text must not be cut to the 80 columns of a terminal that is not there.
 _PIPED_WIDTH = 200
@@ -59,10 +62,24 @@ def _kept_from_children() -> Generator[TextIO]:
             stream.close()
 
 
+class _SafeConsole(Console):
+    """Prints what it is given as text, whoever wrote it; only Rich's own codes reach a terminal.
+
+    Here, because everything that is printed comes through here: texts, tables and bars.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(visible(text), style)
+
+
 def make_console(stream: TextIO) -> Console:
     """A console that leaves brackets, numbers and emoji codes in people's texts alone."""
     piped = not stream.isatty() and "COLUMNS" not in os.environ
-    return Console(
+    return _SafeConsole(
         file=stream,
         width=_PIPED_WIDTH if piped else None,
         markup=False,
@@ -99,6 +116,10 @@ class Out:
         if not self.as_json:
             self.text.print(*parts, style=style)
 
+    def data(self, text: str) -> None:
+        """Print a file's content: as it is for programs, harmless where a person looks at it."""
+        self.text.file.write(visible(text) if self.text.is_terminal else text)
+
     def note(self, text: str, style: str | None = "yellow") -> None:
         """Print a remark beside the result, on standard error."""
         self.progress.print(text, style=style)
@@ -111,8 +132,13 @@ class Out:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else shown(cell) for cell in row))
+            table.add_row(*map(_cell, row))
         self.text.print(table, soft_wrap=False)
+
+
+def _cell(value: Any) -> Text | str:
+    # Here, before widths are measured.
+    return value if isinstance(value, Text) else visible(shown(value))
 
 
 def shown(value: Any) -> str:

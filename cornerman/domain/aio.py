@@ -3,31 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import contextvars
+import ctypes
 import inspect
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as futures_threads
+from typing import Any, NoReturn, TypeVar, cast
 
 T = TypeVar("T")
 
 # How long a case that was told to stop may take to do so before it is left behind.
 CANCEL_GRACE_SECONDS = 0.5
+# How long the process's end waits for threads.
+_LEAVE_SECONDS = 1.0
 
 _left_behind: set[asyncio.Task[Any]] = set()
+
+
+class _LeftBehindError(BaseException):
+    """Raised in a thread whose caller has gone; no `except Exception` of its code holds it."""
+
+
+class _Call:
+    """One call in a thread, which can be told that nobody waits for it any more."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._lock = threading.Lock()
+        self._thread_id: int | None = None
+
+    def run(self) -> Any:
+        with self._lock:
+            self._thread_id = threading.get_ident()
+        try:
+            return self._function()
+        finally:
+            with self._lock:
+                self._thread_id = None
+
+    def leave(self) -> None:
+        """End the call where Python gets to it; code in C ends when it comes back."""
+        with self._lock:
+            if self._thread_id is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread_id), ctypes.py_object(_LeftBehindError)
+                )
 
 
 async def call_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call a blocking function in a daemon thread of its own.
 
     The loop's shared executor has only a few threads, so six hung calls would stop every later
-    one; and it would hold up the end of the process.
+    one; and it would hold up the end of the process. One whose caller is cancelled is ended too,
+    lest a loop without end take its share of the processor from all that follows.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = contextvars.copy_context()
+    call = _Call(lambda: context.run(function, *args, **kwargs))
 
     def deliver(set_it: Callable[[Any], None], value: Any) -> None:
         if not future.done():
@@ -37,7 +77,7 @@ async def call_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) 
         try:
             outcome: tuple[Callable[[Any], None], Any] = (
                 future.set_result,
-                context.run(function, *args, **kwargs),
+                call.run(),
             )
         except Exception as error:  # noqa: BLE001 - handed to the awaiting caller
             wrapped = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
@@ -48,8 +88,57 @@ async def call_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) 
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, *outcome)
 
-    threading.Thread(target=run, name="cornerman-call", daemon=True).start()
-    return await future
+    def work() -> None:
+        # Told to end in the moment of its end, it is told here.
+        with contextlib.suppress(_LeftBehindError):
+            run()
+
+    threading.Thread(target=work, name="cornerman-call", daemon=True).start()
+    try:
+        return await future
+    except asyncio.CancelledError:
+        call.leave()
+        raise
+
+
+class LeavingExecutor(ThreadPoolExecutor):
+    """A loop's threads for `asyncio.to_thread`, whose end waits for none that does not come back.
+
+    Agents' own code uses them too, and `asyncio.run` would wait for minutes, or for ever.
+    """
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+        give_up = time.monotonic() + _LEAVE_SECONDS
+        for thread in list(self._threads) if wait else ():
+            thread.join(max(0.0, give_up - time.monotonic()))
+
+
+def leave_threads_behind(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the loop's end wait for no thread that does not come back."""
+    before = getattr(loop, "_default_executor", None)
+    loop.set_default_executor(LeavingExecutor())
+    if before is not None:
+        before.shutdown(wait=False)  # what it was given goes on; what is idle ends
+
+
+def leave_process(code: int) -> NoReturn:
+    """End the process, without waiting for threads that users' code never came back from."""
+    give_up = time.monotonic() + _LEAVE_SECONDS
+    ours = threading.current_thread()
+    # Threads that wait for work end, as they would at the interpreter's end.
+    for queue in list(futures_threads._threads_queues.values()):  # pyright: ignore
+        queue.put(None)  # pyright: ignore
+    others = [t for t in threading.enumerate() if t is not ours and not t.daemon]
+    for thread in others:
+        thread.join(max(0.0, give_up - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
+        atexit._run_exitfuncs()  # pyright: ignore
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 async def call_any(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from jsonschema.validators import validator_for
 from referencing import Registry
 
 from cornerman.domain.training.cases import EvaluationContext, Score
+from cornerman.evaluators.schema_patterns import check_patterns, with_safe_patterns
 
 _FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 
@@ -43,8 +44,11 @@ class JsonSchema:
             kind.check_schema(schema)
         except SchemaError as error:
             raise ValueError(f"schema: {error.message}") from error
+        check_patterns(schema)
         # The empty registry keeps `$ref` from reaching out to the network.
-        self._validator = kind(schema, format_checker=FormatChecker(), registry=Registry())
+        self._validator = with_safe_patterns(kind)(
+            schema, format_checker=FormatChecker(), registry=Registry()
+        )
 
     def __call__(self, context: EvaluationContext) -> Score:
         output = context.output

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cornerman.domain.json_values import problem
+from cornerman.domain.patterns import PatternError, compile_pattern
 from cornerman.domain.training.cases import EvaluationContext, Score
 
 
@@ -83,7 +83,7 @@ class Contains(_TextEvaluator):
 
 
 class Regex(_TextEvaluator):
-    """Whether the output matches a regular expression."""
+    """Whether the output matches a regular expression, by RE2: no look-around, no `\\1`."""
 
     pattern: str | None = Field(None, description="Null: the expected output is the pattern.")
     full: bool = Field(False, description="The whole output must match, not a part of it.")
@@ -92,14 +92,14 @@ class Regex(_TextEvaluator):
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
         try:
-            re.compile(value or "")
-        except re.error as error:
+            compile_pattern(value or "")
+        except PatternError as error:
             raise problem(f"{value!r} is not a regular expression: {error}") from error
         return value
 
     def __call__(self, context: EvaluationContext) -> Score:
         pattern = as_text(expected_of(context)) if self.pattern is None else self.pattern
-        compiled = re.compile(pattern, re.IGNORECASE if self.ignore_case else 0)
+        compiled = compile_pattern(pattern, ignore_case=self.ignore_case, full=self.full)
         output = as_text(context.output)
         found = compiled.fullmatch(output) if self.full else compiled.search(output)
         return Score(1.0) if found else Score(0.0, f"no match of {_short(pattern)}")

@@ -106,7 +106,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("cornerman.gateway.webs
 REFUSED_CODE = 4401
 _IDLE_SECONDS = 3_600.0
 # A socket whose run has ended and that asks for nothing more is closed.
-_LINGER_SECONDS = 30.0
+LINGER_SECONDS = 30.0
 _CANCEL_SECONDS = 5.0
 _TYPES = "train_workflow, attach, cancel and ping"
 
@@ -160,6 +160,7 @@ class _Client:
         self._following: asyncio.Task[None] | None = None
         self._run_id = ""
         self._ended_one = False
+        self._waiting: asyncio.Timeout | None = None
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -181,14 +182,17 @@ class _Client:
     async def _next_message(self) -> str | None:
         """What the client says next; None when it has been silent for too long."""
         while True:
-            idle = self._ended_one and not self._is_following()
+            idle = self._ended_one
             try:
-                async with asyncio.timeout(_LINGER_SECONDS if idle else _IDLE_SECONDS):
+                async with asyncio.timeout(LINGER_SECONDS if idle else _IDLE_SECONDS) as waiting:
+                    self._waiting = waiting
                     message = await self._socket.receive()
             except TimeoutError:
-                if self._is_following():
+                if self._is_following() and not self._ended_one:
                     continue
                 return None
+            finally:
+                self._waiting = None
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             return message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
@@ -211,6 +215,12 @@ class _Client:
                 )
         except CornermanError as error:
             await self._send_error(with_hint(error.message, error.hint))
+        except (WebSocketDisconnect, asyncio.CancelledError):
+            raise
+        except Exception:
+            # A fault of ours must not cost the client its socket, and the run that it follows.
+            log.exception("a message could not be answered")
+            await self._send_error("That could not be answered; the gateway's log says why.")
 
     async def _train(self, message: dict[str, Any]) -> None:
         self._refuse_second()
@@ -262,8 +272,8 @@ class _Client:
         run_id = message.get("execution_id")
         if not isinstance(run_id, str) or not run_id:
             raise BadInputError("execution_id: is required.", field="execution_id")
-        if "\x00" in run_id:
-            raise not_found("run", run_id)
+        if json_fault(run_id):  # no database would take it, so none holds it
+            raise not_found("run", shown(run_id))
         run = await self._gateway.db.read(runs.read_run, run_id)
         if run is None or run.workflow_id != self._workflow:
             raise not_found("run", run_id, workflow=self._workflow)
@@ -271,6 +281,7 @@ class _Client:
 
     def _follow(self, run_id: str, after: int, *, naming: bool = False) -> None:
         self._run_id = run_id
+        self._ended_one = False
         telling = self._tell(run_id, after, naming=naming)
         self._following = asyncio.create_task(telling, name=f"follow-{run_id}")
 
@@ -281,7 +292,6 @@ class _Client:
                 for line in lines:
                     await self._send_text(_with_run(line, run_id) if naming else line.text)
             if not self._gateway.hub.closed:
-                self._ended_one = True
                 await self._send_end(run_id)
         except (WebSocketDisconnect, RuntimeError):
             # Sending on a socket that is just closing is a RuntimeError; the client is gone then.
@@ -299,8 +309,16 @@ class _Client:
         run = await self._gateway.db.read(runs.read_run, run_id)
         if run is not None and run.finished:
             await self._send(end_of(run))
+            if run_id == self._run_id or not self._is_following():
+                self._linger()
         elif run is not None:
             await self._send({"status": "cancelling", "execution_id": run_id})
+
+    def _linger(self) -> None:
+        """Close the socket by itself before long, whatever its reader was waiting for."""
+        self._ended_one = True
+        if self._waiting is not None:
+            self._waiting.reschedule(asyncio.get_running_loop().time() + LINGER_SECONDS)
 
     async def _send_error(self, text: str) -> None:
         await self._send({"status": "error", "error": text})
@@ -310,7 +328,8 @@ class _Client:
 
     async def _send_text(self, text: str) -> None:
         async with self._sending:
-            await self._socket.send_text(text)
+            # Half of a surrogate pair cannot be sent; a client may have asked for it by name.
+            await self._socket.send_text(text.encode("utf-8", "replace").decode())
 
 
 def _with_run(line: Line, run_id: str) -> str:

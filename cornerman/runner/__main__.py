@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import sys
 from typing import Any, cast
 
+from cornerman.domain.aio import leave_process
 from cornerman.domain.battles.breakthroughs import PromoteParameters, ScoutParameters
 from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.errors import ConflictError
@@ -110,4 +110,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_process(main())

@@ -6,10 +6,11 @@ Requests from outside become stored, pending runs; everything is checked before 
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cornerman.clients.prices import PriceBook
 from cornerman.domain.battles.breakthroughs import ScoutParameters
@@ -155,7 +156,7 @@ async def create_training_run(
 
     Raises:
         BadInputError: The request cannot be run.
-        ConflictError: The run id is another workflow's.
+        ConflictError: The run id is another workflow's, or another request's.
     """
     spec = await asyncio.to_thread(_within_folders, request, dataset_folders(settings))
     _check_entrypoints(spec, settings)
@@ -173,7 +174,9 @@ def _create(
     session: Any, run_id: str, spec: TrainParameters, stored: Mapping[str, Any], *, simulated: bool
 ) -> tuple[Run, bool]:
     workflows.create_workflow(session, spec.workflow_id)
-    there = runs.read_run(session, run_id) is not None
+    there = runs.read_run(session, run_id)
+    if there is not None and there.workflow_id == spec.workflow_id:
+        _refuse_another(there, stored, spec)
     run = runs.create_run(
         session,
         run_id=run_id,
@@ -183,7 +186,48 @@ def _create(
         random_state={"seed": spec.optimizer.seed, "epoch": 0},
         simulated=simulated,
     )
-    return run, not there
+    return run, there is None
+
+
+def _refuse_another(there: Run, stored: Mapping[str, Any], spec: TrainParameters) -> None:
+    """Refuse a request whose id another request has: its sender would read the other's events.
+
+    Raises:
+        ConflictError: They differ; names the run and the field.
+    """
+    # Files and the best checkpoint may have changed since; the request is the same.
+    left_out = {"dataset_fingerprint"} | ({"prompts"} if spec.starting_prompts is None else set())
+    asked = {name: value for name, value in stored.items() if name not in left_out}
+    # Compared as stored: JSON has no tuples.
+    field = _difference(json.loads(json.dumps(asked)), there.request)
+    if field is not None:
+        raise ConflictError(
+            f"execution_id: run {there.id!r} is there already ({there.status}), and was asked for "
+            f"with another {field}.",
+            existing_id=there.id,
+            hint="Send the same request or attach to follow it; give a new execution_id for a "
+            "new run.",
+        )
+
+
+def _difference(asked: Any, known: Any, path: str = "") -> str | None:
+    """The path of the first difference; fields that an older version did not store are none."""
+    if isinstance(asked, dict) and isinstance(known, dict):
+        ours, theirs = cast("dict[str, Any]", asked), cast("dict[str, Any]", known)
+        for name in ours.keys() & theirs.keys():
+            inner = f"{path}.{name}" if path else name
+            found = _difference(ours[name], theirs[name], inner)
+            if found is not None:
+                return found
+        return None
+    if isinstance(asked, list) and isinstance(known, list):
+        ours_list, theirs_list = cast("list[Any]", asked), cast("list[Any]", known)
+        if len(ours_list) != len(theirs_list):
+            return path
+        pairs = enumerate(zip(ours_list, theirs_list, strict=True))
+        places = (_difference(a, b, f"{path}.{place}") for place, (a, b) in pairs)
+        return next((place for place in places if place is not None), None)
+    return None if asked == known else path
 
 
 def _within_folders(spec: TrainParameters, folders: tuple[Path, ...]) -> TrainParameters:

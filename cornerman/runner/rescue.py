@@ -25,6 +25,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
 from cornerman.flows.plumbing.processes import is_gone, process_owner
+from cornerman.runner.overdue import end_overdue
 from cornerman.runner.start import finish_cancelled, finish_unstarted
 from cornerman.storage import run_reads, slots
 from cornerman.storage.database import Database
@@ -64,6 +65,7 @@ class Rescuer:
 
     async def look(self, client: PrefectClient) -> list[str]:
         """Look once; returns the runs that were given on or ended."""
+        await end_overdue(self._db)
         rescued = list[str]()
         for run in await self._db.read(run_reads.read_dead_claims, is_gone):
             name = f"rescue:{run.id}"

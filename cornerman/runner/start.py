@@ -8,6 +8,7 @@ from typing import Any
 
 from cornerman.domain.errors import CornermanError
 from cornerman.domain.runs import Run, RunKind
+from cornerman.flows.plumbing.processes import end_owner
 from cornerman.runner import deployed, launches
 from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
@@ -53,7 +54,11 @@ async def cancel_run(db: Database, run_id: str, *, settings: Settings) -> Run:
     Raises:
         NotFoundError: There is no such run.
     """
+    before = await db.read(runs.read_run, run_id)
     run = await db.write(runs.request_cancel, run_id)
+    if run.finished and before is not None and not before.finished and before.owner is not None:
+        # Its process has been silent for long: whatever holds it up would go on for ever.
+        await asyncio.to_thread(end_owner, before.owner)
     if run.status != "pending":
         return run
     # No flow listens yet, and one that begins after the run's end would resume it.

@@ -7,8 +7,10 @@ import logging
 from typing import Any
 
 from cornerman.domain.runs import Run
+from cornerman.flows.plumbing.processes import is_gone
 from cornerman.runner import launches
 from cornerman.runner.launches import Launch, LaunchFolder
+from cornerman.runner.overdue import end_overdue
 from cornerman.runner.start import finish_cancelled, finish_unstarted
 from cornerman.storage import runs
 from cornerman.storage.database import Database
@@ -43,6 +45,7 @@ class Supervisor:
     async def look(self) -> None:
         """Look at each launch once."""
         launches.collect_children()
+        await end_overdue(self._db)
         for run_id in await asyncio.to_thread(self._folder.run_ids):
             run = await self._db.read(runs.read_run, run_id)
             if run is None or run.finished:
@@ -56,8 +59,8 @@ class Supervisor:
             return
         if run.cancel_requested_at is not None:
             await self._db.write(finish_cancelled, run.id)
-        elif run.status == "running" and runs.is_alive(run):
-            return  # its heart may have beaten seconds ago; another process may hold it
+        elif run.status == "running" and runs.is_alive(run) and not _lost(run):
+            return  # another process may hold it, such as one that a person started
         elif launch.starts > MOST_RESTARTS:
             await self._db.write(finish_unstarted, run.id, self._gave_up(launch))
         else:
@@ -74,3 +77,8 @@ class Supervisor:
             "message": f"Its process died {launch.starts} times.",
             "hint": f"See {self._folder.log_path(launch.run_id)}",
         }
+
+
+def _lost(run: Run) -> bool:
+    """Whether the process that the run belongs to is known to have ended, however lately."""
+    return run.owner is not None and is_gone(run.owner)

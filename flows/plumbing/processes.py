@@ -9,6 +9,7 @@ not tell as much, since numbers are used again.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -42,6 +43,20 @@ def is_gone(owner: str) -> bool:
         return not _exists(int(pid))
     # Numbers of processes are used again.
     return _started_at(int(pid)) != started_at
+
+
+def end_owner(owner: str) -> bool:
+    """End an owner's process by force; False when it is not one of here."""
+    host, _, rest = owner.rpartition(":")
+    host, _, pid = host.rpartition(":")
+    started_at = rest.partition("-")[0]
+    if host != socket.gethostname() or not pid.isdecimal() or not started_at:
+        return False
+    if int(pid) == os.getpid() or _started_at(int(pid)) != started_at:
+        return False
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(int(pid), signal.SIGKILL)
+    return True
 
 
 def _started_at(pid: int) -> str:

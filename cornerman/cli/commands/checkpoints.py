@@ -183,7 +183,7 @@ def export(
         output.write_text(text, encoding="utf-8")
         out.note(f"Wrote {output}", style=None)
     elif not json:
-        out.text.file.write(text)
+        out.data(text)
     path = None if output is None else str(output.resolve())
     out.document({"id": found.id, "format": form, "path": path, "content": text})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from cornerman.domain.json_values import (
     problem,
     shown,
 )
+from cornerman.domain.patterns import PatternError, compile_pattern
 
 # Three fractions written with three digits each, such as 0.333, must still pass as a whole.
 SPLIT_TOLERANCE = 0.0011
@@ -193,8 +193,8 @@ class DatasetOptions(Options):
         if self.expected_pattern is None:
             return self
         try:
-            groups = re.compile(self.expected_pattern).groups
-        except re.error as error:
+            groups = compile_pattern(self.expected_pattern).groups
+        except PatternError as error:
             raise problem(
                 f"{self.expected_pattern!r} is not a regular expression: {error}",
                 "dataset.expected_pattern",

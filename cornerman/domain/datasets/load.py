@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from cornerman.domain.datasets import DatasetOptions, SplitOptions, duplicate_id
 from cornerman.domain.datasets.files import case_of, read_records, resolve_path
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.json_values import shown
+from cornerman.domain.patterns import Pattern, compile_pattern
 from cornerman.domain.training import EvaluatorOptions
 from cornerman.domain.training.cases import Case, Split
 
@@ -80,7 +80,7 @@ def load_cases(
         places = [record.place for record in records]
         _check_ids(cases, places)
     if dataset.expected_pattern:
-        pattern = re.compile(dataset.expected_pattern)
+        pattern = compile_pattern(dataset.expected_pattern)
         cases = tuple(
             _narrowed(case, pattern, place) for case, place in zip(cases, places, strict=True)
         )
@@ -98,15 +98,15 @@ def _check_ids(cases: Sequence[Case], places: Sequence[str]) -> None:
         )
 
 
-def _narrowed(case: Case, pattern: re.Pattern[str], place: str) -> Case:
+def _narrowed(case: Case, pattern: Pattern, place: str) -> Case:
     found = pattern.search(str(case.expected_output))
-    if found is None or found.group(1) is None:
+    if found is None or found[1] is None:
         raise BadInputError(
-            f"dataset.expected_pattern: {pattern.pattern!r} is not found in the expected output "
+            f"dataset.expected_pattern: {pattern.text!r} is not found in the expected output "
             f"of {place}: {shown(case.expected_output)}",
             field="dataset.expected_pattern",
         )
-    return replace(case, expected_output=found.group(1).strip())
+    return replace(case, expected_output=found[1].strip())
 
 
 def split_cases(cases: Sequence[Case], split: SplitOptions) -> DatasetSplit:

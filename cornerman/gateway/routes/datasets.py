@@ -11,8 +11,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from cornerman.domain.datasets.files import read_records
+from cornerman.domain.datasets.files import Record, read_records
 from cornerman.domain.errors import BadInputError, ConflictError
+from cornerman.domain.json_values import json_fault
 from cornerman.gateway.auth import require_api
 from cornerman.gateway.errors import GatewayError, answers
 from cornerman.gateway.models import DatasetBody
@@ -68,10 +69,24 @@ async def _receive(request: Request, partial: Path) -> int:
     return size
 
 
+def _checked(records: list[Record]) -> int:
+    """Return how many records there are, once each could be kept.
+
+    Raises:
+        BadInputError: One holds what no run could use; names its line.
+    """
+    for record in records:
+        fault = json_fault(record.values)
+        if fault is not None:
+            where = f"at {fault[0]}: " if fault[0] else ""
+            raise BadInputError(f"dataset.path: {record.place}: {where}{fault[1]}")
+    return len(records)
+
+
 def _keep(partial: Path, path: Path) -> int:
     """Give a readable dataset its name; returns how many records it holds."""
     try:
-        records = len(read_records(partial))
+        records = _checked(read_records(partial))
     except BadInputError as error:
         said = error.message.replace(partial.name, path.name).removeprefix("dataset.path: ")
         # Not 422: the request is well-formed, its body contradicts the ending of its name.
