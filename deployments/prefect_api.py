@@ -11,6 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cornerman.domain.errors import CornermanError
+from cornerman.flows.plumbing.prefect_private import http_client_of
 
 _START_COMMAND = "prefect server start, or cornerman serve"
 
@@ -47,7 +48,7 @@ def is_on_postgresql(client: SyncPrefectClient) -> bool:
     answer differently: PostgreSQL has no text with a zero byte in it and refuses to compare with
     one, while SQLite finds nothing.
     """
-    held: httpx.Client = client._client  # pyright: ignore
+    held: httpx.Client = http_client_of(client)
     stated = held.get("/admin/settings").json().get("server", {}).get("database", {})
     if stated.get("driver"):
         return "postgresql" in stated["driver"]

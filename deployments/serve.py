@@ -112,8 +112,6 @@ class Machine:
             | {
                 "PREFECT_HOME": str(self._settings.home / "prefect"),
                 "PREFECT_API_URL": self._api_url,
-                "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-                "DO_NOT_TRACK": "1",
             }
         )
         if "PREFECT_API_DATABASE_CONNECTION_URL" not in environment:

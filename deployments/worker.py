@@ -11,9 +11,11 @@ import argparse
 import asyncio
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +42,11 @@ def main() -> None:
         signal.signal(number, _end)
     end_with_parent(_end)
     lock = _hold_lock(get_settings().home / "workers")
+    _own_temporary_folder(lock)
     try:
         asyncio.run(_work(given.pool, given.name, given.limit))
     finally:
+        shutil.rmtree(lock.with_suffix(".tmp"), ignore_errors=True)
         lock.unlink(missing_ok=True)
 
 
@@ -69,6 +73,33 @@ def _hold_lock(folder: Path) -> Path:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     os.environ[WORKER_LOCK] = str(lock)
     return lock
+
+
+def _own_temporary_folder(lock: Path) -> None:
+    """Have Prefect's folders of this worker where they are found and removed.
+
+    It makes some for each run under the system's temporary folder, and a worker that is told to
+    stop, or killed, leaves them there.
+    """
+    for left in lock.parent.glob("*.tmp"):
+        if not _is_held(left.with_suffix(".lock")):
+            shutil.rmtree(left, ignore_errors=True)
+    own = lock.with_suffix(".tmp")
+    own.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(own)
+    tempfile.tempdir = None
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether the worker of that lock lives."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 async def _work(pool: str, name: str, limit: int | None) -> None:

@@ -32,6 +32,16 @@ def worker_lock() -> Path | None:
     return Path(path) if path else None
 
 
+# Prefect reports its use to its makers, from client and server; only the user's word turns it on.
+_UNREPORTED = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+
+
+def keep_prefect_silent() -> None:
+    """Have Prefect report nothing from this process and its children; before it is imported."""
+    for name, value in _UNREPORTED.items():
+        os.environ.setdefault(name, value)
+
+
 def child_environment() -> dict[str, str]:
     """The environment for a child that works in another folder: with what `.env` says here."""
     return read_environment().values | dict(os.environ)

@@ -12,14 +12,13 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any, cast
 
-from prefect.context import serialize_context
-
 from cornerman.domain.aio import call_in_thread
 from cornerman.domain.errors import CornermanError, SettingsError
 from cornerman.domain.training.cases import CaseResult
 from cornerman.flows.plumbing.dask_run import RunTicket
 from cornerman.flows.plumbing.dask_worker import end_run_here, run_case_here
 from cornerman.flows.plumbing.embedded import serves_alone
+from cornerman.flows.plumbing.prefect_private import part
 from cornerman.storage import cases as case_rows
 from cornerman.storage import ledger
 from cornerman.tasks.case import CaseErroredError, CaseJob
@@ -160,7 +159,7 @@ class DaskCases:
 
 def _prefect_context() -> dict[str, Any]:
     """The flow run's context for workers, without the dataset and without keys."""
-    context = serialize_context()
+    context = part("serialize_context")()
     context["flow_run_context"] = context["flow_run_context"] | {"parameters": {}}
     if not serves_alone():
         # Workers have settings of their own; Prefect's may hold a key.

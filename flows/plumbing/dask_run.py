@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from prefect.client.orchestration import get_client
-from prefect.context import hydrated_context
 
 from cornerman.domain.errors import CornermanError, RunCancelledError, StorageError
 from cornerman.domain.training import TrainParameters
 from cornerman.flows.engine import Engine, make_context, open_engine
 from cornerman.flows.plumbing.embedded import drain_events
+from cornerman.flows.plumbing.prefect_private import part
 from cornerman.flows.plumbing.tag_limits import begun
 from cornerman.flows.session import look
 from cornerman.storage import cases as case_rows
@@ -148,7 +148,7 @@ class RunHere:
     # -- Prefect, and those who end runs
 
     async def _enter_prefect(self) -> None:
-        hydrated = hydrated_context(self._ticket.prefect)
+        hydrated = part("hydrated_context")(self._ticket.prefect)
         self._prefect.run(hydrated.__enter__)
         self._stack.callback(self._prefect.run, hydrated.__exit__, None, None, None)
         await self._in_prefect(_require_prefect())

@@ -24,11 +24,11 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import prefect
 from prefect import Flow
-from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cornerman.domain.errors import CornermanError
 from cornerman.flows.plumbing.patient import IN_BATCHES
+from cornerman.flows.plumbing.prefect_private import part, require_parts
 from cornerman.flows.plumbing.server_state import show_cancelled
 from cornerman.settings import get_settings
 
@@ -43,8 +43,6 @@ _SERVER_ENV = IN_BATCHES | {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
@@ -168,6 +166,7 @@ async def prefect_ready() -> AsyncGenerator[None]:
     Raises:
         CornermanError: The embedded server did not start.
     """
+    require_parts()
     if PREFECT_API_URL.value():
         yield
         return
@@ -204,7 +203,7 @@ def _quiet() -> Generator[None]:
 
 async def drain_events() -> None:
     """Let the last events reach the server before it goes."""
-    drained = EventsWorker.drain_all()
+    drained = part("drain_events")()
     if asyncio.iscoroutine(drained) or isinstance(drained, asyncio.Future):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(cast(Any, drained), _DRAIN_SECONDS)

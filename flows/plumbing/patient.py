@@ -37,32 +37,16 @@ def prefect_app() -> Any:
 
     PostgreSQL refuses nobody for being busy: what fails there would fail again.
     """
-    from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    from cornerman.flows.plumbing.prefect_private import part, shorten_lock_waits
+
     address = get_current_settings().server.database.connection_url
+    create_app = part("create_app")
     if address is not None and not address.get_secret_value().startswith("sqlite"):
         return create_app()
-    shorten_lock_waits()
+    shorten_lock_waits(LONGEST_LOCK_MS)
     return patient(create_app())
-
-
-def shorten_lock_waits() -> None:
-    """Have the connections of Prefect's server in this process give up waiting for a lock soon."""
-    from prefect.server.database.configurations import AioSqliteConfiguration
-
-    plain = AioSqliteConfiguration.setup_sqlite
-    if hasattr(plain, "is_short"):
-        return
-
-    def setup_sqlite(self: Any, conn: Any, record: Any) -> None:
-        plain(self, conn, record)
-        cursor = conn.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {LONGEST_LOCK_MS}")
-        cursor.close()
-
-    setup_sqlite.is_short = True  # type: ignore[attr-defined]
-    AioSqliteConfiguration.setup_sqlite = setup_sqlite
 
 
 def patient(app: Any, seconds: float = PATIENCE_SECONDS) -> Any:

@@ -19,8 +19,8 @@ from cornerman.flows.plumbing.patient import (
     LONGEST_LOCK_MS,
     patient,
     prefect_app,
-    shorten_lock_waits,
 )
+from cornerman.flows.plumbing.prefect_private import shorten_lock_waits
 
 
 class _Busy:
@@ -84,7 +84,7 @@ async def test_a_lock_is_waited_for_a_few_seconds_not_a_minute(tmp_path: Path) -
     plain = AioSqliteConfiguration.setup_sqlite
     try:
         for _ in range(2):
-            shorten_lock_waits()
+            shorten_lock_waits(LONGEST_LOCK_MS)
         assert getattr(AioSqliteConfiguration.setup_sqlite, "is_short", False)
         engine = await AioSqliteConfiguration(address).engine()
         async with engine.connect() as connection:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 # Everything else goes, so that a variable nobody thought of cannot change a result.
 KEPT = frozenset(
@@ -32,6 +33,12 @@ def isolate_process() -> None:
     """Replace this process's environment; call it before Prefect reads its settings."""
     home = tempfile.mkdtemp(prefix="cornerman-tests-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    cleaned = clean_environment(os.environ, home)
+    # Whatever a test or a library leaves behind goes with the home. PostgreSQL, which does not run
+    # as root, must get through to its part of it.
+    Path(home).chmod(0o711)
+    temporary = Path(home, "tmp")
+    temporary.mkdir(mode=0o711)
+    cleaned = clean_environment(os.environ, home) | {"TMPDIR": str(temporary)}
+    tempfile.tempdir = None
     os.environ.clear()
     os.environ.update(cleaned)
