@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cornerman.domain import notices
-from cornerman.domain.battles import Battle, batch_metrics
+from cornerman.domain.battles import Battle, batch_metrics, came_to_nothing
 from cornerman.domain.battles.breakthroughs import Breakthrough
 from cornerman.domain.battles.ratings import RegressionAlert, rate, regression, scores_by_persona
 from cornerman.domain.errors import BudgetExceededError, CornermanError, StopError
@@ -50,6 +50,8 @@ def batch_facts(
         breakthroughs=result["breakthroughs"],
         errors=tuple(result["errors"]),
         stopped_by=result["stoppedBy"],
+        failed=result["battlesFailed"],
+        is_lost=result["status"] == "failed",
         simulated=context.simulated,
     )
     facts = [Fact(f"batch:{context.batch_id}:done", "batch", notices.batch_done(done))]
@@ -221,9 +223,23 @@ def _finish(
     kept = {"cost_usd": result["totalCost"], "breakthroughs": result["breakthroughs"]}
     runs.update_run_metrics(session, batch_id, result["metrics"] | kept)
     stopped_by = result["stoppedBy"]
-    status = _STATUS.get(stopped_by or "", "completed")
-    runs.finish_run(session, batch_id, status=status, stopped_by=stopped_by, result=result)
+    lost = result["status"] == "failed"
+    error = came_to_nothing(_held(session, batch_id)) if lost else None
+    runs.finish_run(
+        session,
+        batch_id,
+        status=result["status"],
+        stopped_by="error" if lost else stopped_by,
+        result=result,
+        error=error and error | {"hint": error["hint"].replace("BATCH_ID", batch_id)},
+    )
     return result
+
+
+def _held(session: Any, batch_id: str) -> list[Battle]:
+    """A batch's battles without its re-runs."""
+    everything = battles.read_battles(session, batch_id=batch_id)
+    return [battle for battle in everything if battle.confirms is None]
 
 
 def _result(
@@ -233,9 +249,13 @@ def _result(
     held = [battle for battle in everything if battle.confirms is None]
     found = breakthroughs.read_breakthroughs(session, batch_id=context.batch_id)
     figures = batch_metrics(held, len(found))
+    stopped_by = None if stop is None else stop.stopped_by
+    lost = stopped_by is None and came_to_nothing(held) is not None
     return {
         "batchId": context.batch_id,
+        "status": "failed" if lost else _STATUS.get(stopped_by or "", "completed"),
         "battlesCompleted": figures.battles_completed,
+        "battlesFailed": sum(b.status in ("failed", "unscored") for b in held),
         "averageScore": figures.average_score,
         "totalCost": pico_to_usd(ledger.read_run_cost_pico(session, context.batch_id)),
         "breakthroughs": figures.breakthroughs,
@@ -244,7 +264,7 @@ def _result(
             for battle in held
             if battle.status in ("failed", "unscored")
         ],
-        "stoppedBy": None if stop is None else stop.stopped_by,
+        "stoppedBy": stopped_by,
         "completedAt": datetime.now(UTC).isoformat(),
         "workflowId": context.workflow.id,
         "agentVersion": context.agent_version,

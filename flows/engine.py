@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 
 from prefect.runtime import flow_run
 
@@ -19,6 +18,7 @@ from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.clients.prices import PriceBook
 from cornerman.domain.training import TrainParameters
 from cornerman.evaluators.base import build_evaluators
+from cornerman.flows.plumbing.quiet_stops import tell_stops_in_one_line
 from cornerman.rehearsal import rehearsal_endpoint
 from cornerman.settings import Settings, get_settings
 from cornerman.storage.database import Database, migrate
@@ -69,6 +69,7 @@ async def open_database(settings: Settings | None = None) -> AsyncGenerator[Data
 async def open_engine(settings: Settings | None = None) -> AsyncGenerator[Engine]:
     """Open all a run needs; the rehearsal endpoint is started when no model is configured."""
     settings = settings or get_settings()
+    tell_stops_in_one_line()
     async with contextlib.AsyncExitStack() as stack:
         db = await stack.enter_async_context(open_database(settings))
         base_url = settings.openai_base_url
@@ -86,21 +87,6 @@ async def open_engine(settings: Settings | None = None) -> AsyncGenerator[Engine
             prices=PriceBook(settings.model_prices, base_url=base_url),
         )
         yield Engine(settings, db, endpoint, DatabaseMeter(db))
-
-
-@contextlib.contextmanager
-def heap_at_rest() -> Generator[None]:
-    """Keep Python's garbage collector from walking all that was imported, in the middle of a run.
-
-    Prefect and the model client are a million objects; to walk them takes a fifth of a second in
-    which no case moves, and no event is written.
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def make_context(

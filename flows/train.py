@@ -13,10 +13,11 @@ from typing import Any
 from prefect.runtime import flow_run
 
 from cornerman.domain.errors import CornermanError, RunCancelledError, StopError
+from cornerman.domain.heap import heap_at_rest
 from cornerman.domain.secrets import redact
 from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.parse import shown_request
-from cornerman.flows.engine import heap_at_rest, open_engine, own_id
+from cornerman.flows.engine import open_engine, own_id
 from cornerman.flows.plumbing.embedded import ServedFlow
 from cornerman.flows.plumbing.reported import reported, run_name
 from cornerman.flows.session import RunSession, run_session

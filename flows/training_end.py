@@ -10,7 +10,12 @@ from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent, RunStatus
 from cornerman.domain.secrets import redact, redact_json
-from cornerman.domain.statistics import mean_interval, paired_improvement, scores_by_case
+from cornerman.domain.statistics import (
+    mean_interval,
+    paired_improvement,
+    scores_by_case,
+    too_few_words,
+)
 from cornerman.domain.training.cases import CaseResult
 from cornerman.flows.training_run import TrainingRun
 from cornerman.storage import cases, checkpoints, events, ledger, runs
@@ -104,7 +109,9 @@ def _result(
     seed = spec.optimizer.seed
     before, after = _test_scores(run, run.start.id), _test_scores(run, best.id)
     mine = _best_of(held["checkpoints"], best.id)
-    change = paired_improvement(before, after, seed)
+    # Two samples of the same prompts differ by chance alone; their difference says nothing.
+    unchanged = best.prompts == run.start.prompts
+    change = paired_improvement({} if unchanged else before, after, seed)
     return {
         "mode": "train",
         "run_id": run.context.run_id,
@@ -131,6 +138,8 @@ def _result(
             "high": change.high,
             "n": change.n,
             "better": change.better,
+            "unchanged": unchanged,
+            "remark": too_few_words(len(after)),
         },
         "cases": held["cases"],
         "results": [_line(result) for result in run.lab.all_results(best.id)],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from cornerman.domain.battles import Battle
+from cornerman.domain.battles import Battle, unscored_words
 from cornerman.domain.battles.breakthroughs import Breakthrough
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import Run
@@ -41,6 +41,10 @@ def batch_remarks(run: Run) -> list[str]:
     remarks = list[str]()
     if who := _POLICIES.get(str(figures.get("policy"))):
         remarks.append(f"Met by the policy {figures['policy']}: {who}.")
+    if words := unscored_words(
+        *(int(figures.get(name) or 0) for name in ("scored", "failed", "unscored", "battles_total"))
+    ):
+        remarks.append(f"{words}.")
     if agreement := figures.get("referee_agreement"):
         remarks.append(_agreement(agreement))
     if worse := figures.get("regression"):

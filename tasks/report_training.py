@@ -49,6 +49,8 @@ def training_section(session: Any, run: Run) -> TrainingSection:
         seed_test=_estimate(result.get("seed_test_score")),
         best_test=_estimate(result.get("test_score")),
         improvement=_improvement(result.get("improvement")),
+        unchanged=bool((result.get("improvement") or {}).get("unchanged")),
+        remark=str((result.get("improvement") or {}).get("remark") or ""),
         split=SplitSizes(**{name: split[name] for name in split}),
         cost_usd=pico_to_usd(ledger.read_run_cost_pico(session, run.id)),
         budget_usd=run.request.get("optimizer", {}).get("max_cost_usd"),

@@ -29,7 +29,13 @@ class SlackMessage:
 
 @dataclass(frozen=True)
 class BatchDone:
-    """A batch ended. `average_score` is 0-100; None when no battle was scored."""
+    """A batch ended.
+
+    Args:
+        average_score: 0 to 100; None when no battle was scored.
+        failed: Battles that could not be held, or that no referee could score.
+        is_lost: Not one was scored.
+    """
 
     batch_id: str
     completed: int
@@ -40,6 +46,8 @@ class BatchDone:
     breakthroughs: int = 0
     errors: tuple[str, ...] = ()
     stopped_by: str | None = None
+    failed: int = 0
+    is_lost: bool = False
     simulated: bool = False
 
 
@@ -95,6 +103,10 @@ def batch_done(notice: BatchDone) -> SlackMessage:
     """Say how a batch ended."""
     score = "unscored" if notice.average_score is None else f"{notice.average_score:.1f} / 100"
     title = f"Battle batch {notice.batch_id}: {notice.completed} of {notice.total} done"
+    if notice.is_lost:
+        title = f"Battle batch {notice.batch_id} failed: none of {notice.total} was scored"
+    elif notice.failed:
+        title += f", {notice.failed} failed"
     facts = {
         "Average score": score,
         "Cost": f"{_usd(notice.cost_usd)} of {_usd(notice.budget_usd)}",

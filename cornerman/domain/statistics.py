@@ -25,12 +25,14 @@ from cornerman.domain.training.cases import (
 __all__ = [
     "Interval",
     "PairedInterval",
+    "cases_for_gain",
     "errored_share",
     "mean_interval",
     "mean_score",
     "paired_improvement",
     "scores_by_case",
     "summary_by_evaluator",
+    "too_few_words",
     "weighted_score",
 ]
 
@@ -190,3 +192,35 @@ def _sign_flip_p(change: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> fl
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
+
+
+# With fewer pairs even a gain on every one of them has a p-value over 0.05: 2 / 2 ** 5 is 0.0625.
+FEWEST_TELLING_PAIRS = 6
+_SOUGHT_GAIN = 0.1
+
+
+def cases_for_gain(gain: float) -> int:
+    """Return about how many paired cases show a gain, where nothing gets worse.
+
+    Args:
+        gain: Share of the cases that turn from wrong to right, over 0 and at most 1.
+
+    The mean's standard error is sqrt(gain * (1 - gain) / n); its 95% interval must exclude 0.
+    """
+    normal = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    return max(FEWEST_TELLING_PAIRS, int(np.ceil(normal**2 * (1 - gain) / gain)))
+
+
+def too_few_words(pairs: int) -> str:
+    """What so few test cases can show; empty when they are enough for a gain of ten points."""
+    enough = cases_for_gain(_SOUGHT_GAIN)
+    if pairs == 0 or pairs >= enough:
+        return ""
+    cases = "1 test case shows" if pairs == 1 else f"{pairs} test cases show"
+    if pairs < FEWEST_TELLING_PAIRS:
+        return (
+            f"{cases} nothing: even a gain on every one may be chance. "
+            f"{FEWEST_TELLING_PAIRS} could show a gain on all of them, about {enough} a gain of "
+            f"{_SOUGHT_GAIN:.0%}."
+        )
+    return f"{cases} only a large gain; a gain of {_SOUGHT_GAIN:.0%} takes about {enough}."

@@ -87,7 +87,9 @@ class BatchBody(CamelBody):
     """A battle batch's figures."""
 
     batch_id: str
+    status: str = Field(description="completed, stopped, cancelled; failed: nothing was scored.")
     battles_completed: int
+    battles_failed: int = Field(description="Could not be held, or have no usable verdict.")
     average_score: float | None = Field(description="0 to 100; null when no battle was rated.")
     total_cost: float = Field(description="USD")
     breakthroughs: int

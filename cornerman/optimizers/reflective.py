@@ -141,8 +141,8 @@ class Reflective:
             await lab.decide(best, accepted=False, reason=verdict.reason)
         for single in singles:
             if single.id != best.id:
-                said = "is part of" if single.id in parts else "did not do as well as"
-                await lab.decide(single, accepted=False, reason=f"it {said} {best.id}")
+                said = "merged into" if single.id in parts else "it did not do as well as"
+                await lab.decide(single, accepted=False, reason=f"{said} {best.id}")
         return Round(best, accepted=verdict.accepted, reason=verdict.reason)
 
     async def _validate(self, lab: Lab, parent: Candidate, child: Candidate) -> Acceptance:

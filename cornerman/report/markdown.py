@@ -29,6 +29,10 @@ def training_markdown(run: TrainingSection, *, simulated: bool) -> str:
     ]
     if change is not None:
         lines.append(f"Change {change.mean:+.3f} ({_interval(change.low, change.high)}).")
+    if run.unchanged:
+        lines.append("Unchanged: no rewrite did better than the prompts that it started from.")
+    if run.remark:
+        lines.append(_text(run.remark))
     if run.best_checkpoint_id:
         lines.append(f"Best checkpoint `{_text(run.best_checkpoint_id)}`.")
     return "\n".join(lines)

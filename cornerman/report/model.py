@@ -76,6 +76,12 @@ class CandidateNode:
     accepted: bool | None = None
     reason: str = ""
 
+    @property
+    def merged(self) -> bool:
+        """Whether its change lives on in another candidate, which is no rejection."""
+        # The second is how earlier versions worded it.
+        return self.accepted is False and self.reason.startswith(("merged into ", "it is part of "))
+
 
 @dataclass(frozen=True, kw_only=True)
 class CaseOutcome:
@@ -121,6 +127,8 @@ class TrainingSection:
     Args:
         seed_test: Test score of the starting prompts.
         best_test: Test score of the best checkpoint's prompts.
+        unchanged: No rewrite did better, so the best prompts are those it started from.
+        remark: What the number of test cases can show; empty when it needs no word.
         cost_over_time: Pairs of seconds since the start and USD spent until then.
         worst_cases: The cases worth reading, in any order.
     """
@@ -134,6 +142,8 @@ class TrainingSection:
     seed_test: Estimate | None = None
     best_test: Estimate | None = None
     improvement: Improvement | None = None
+    unchanged: bool = False
+    remark: str = ""
     split: SplitSizes = field(default_factory=SplitSizes)
     cost_usd: float = 0.0
     budget_usd: float | None = None

@@ -57,11 +57,21 @@ def test_the_same_key_gives_the_same_batch_even_after_its_end(gateway: Served) -
     assert again["batch"]["batchId"] == "batch-1"
 
 
+def test_a_batch_that_came_to_nothing_is_no_success(gateway: Served) -> None:
+    _with_key(gateway.db, "batch-1", "k")
+    nothing = {"battlesCompleted": 0, "battlesFailed": 3, "averageScore": None}
+    end(gateway.db, "batch-1", "failed", result=_batch("batch-1") | nothing)
+    body = gateway.cron.get("/api/cron/train", headers={"Idempotency-Key": "k"}).json()
+    assert (body["success"], body["batch"]["status"]) == (False, "failed")
+    assert body["batch"]["battlesFailed"] == 3 and "not one battle was scored" in body["message"]
+
+
 def test_a_finished_batch_is_answered_with_its_figures(gateway: Served) -> None:
     _with_key(gateway.db, "batch-1", "k")
     end(gateway.db, "batch-1", result=_batch("batch-1"))
     body = gateway.cron.get("/api/cron/train", headers={"Idempotency-Key": "k"}).json()
     expected = {k: v for k, v in _batch("batch-1").items() if k != "battles"}
+    expected |= {"status": "completed", "battlesFailed": 0}
     assert body["success"] is True and body["batch"] == expected
     assert "2 battles completed, average score 61.5" in body["message"]
 

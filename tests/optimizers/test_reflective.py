@@ -36,7 +36,7 @@ async def test_joins_what_several_rewrites_learned() -> None:
     winner = lab.pool[-1]
     assert winner.origin.startswith("joined changes of c2-1")
     assert winner.prompts["system"].text.count("Learn to") >= 4
-    parts = [d for d in lab.decisions if d.reason == f"it is part of {winner.id}"]
+    parts = [d for d in lab.decisions if d.reason == f"merged into {winner.id}"]
     assert len(parts) >= 3
 
 

@@ -78,7 +78,10 @@ def say_batch(out: Out, result: dict[str, Any]) -> None:
     """A batch's end in a few lines."""
     simulated = " (simulated)" if result.get("simulated") else ""
     stopped = f", stopped by {result['stoppedBy']}" if result["stoppedBy"] else ""
-    out.say(f"Batch {result['batchId']}{stopped}{simulated}", style="bold")
+    lost = result["status"] == "failed"
+    failed = " failed: not one battle was scored" if lost else ""
+    style = "bold red" if lost else "bold"
+    out.say(f"Batch {result['batchId']}{failed}{stopped}{simulated}", style=style)
     out.table(
         ("persona", "status", "score", "ended by", "cost"),
         [
@@ -89,6 +92,8 @@ def say_batch(out: Out, result: dict[str, Any]) -> None:
             for one in result["battles"]
         ],
     )
+    if result["battlesFailed"]:
+        out.say(f"  Failed         {result['battlesFailed']} of {len(result['battles'])}")
     average = result["averageScore"]
     out.say(f"  Completed      {result['battlesCompleted']} of {len(result['battles'])}")
     out.say(f"  Average score  {'-' if average is None else f'{average:.1f} of 100'}")
@@ -286,4 +291,4 @@ def _finish(out: Out, result: dict[str, Any]) -> int:
     say_batch(out, result)
     if stopped_by in ("budget", "kill_switch"):
         return STOPPED
-    return FAILED if result["errors"] and not result["battlesCompleted"] else 0
+    return FAILED if result["status"] == "failed" else 0

@@ -88,6 +88,8 @@ def _row(run: Run) -> tuple[Any, ...]:
     status = (
         run.status if run.stopped_by in (None, run.status) else (f"{run.status} ({run.stopped_by})")
     )
+    if lost := sum(run.metrics.get(name) or 0 for name in ("failed", "unscored")):
+        status += f", {lost} of {run.metrics.get('battles_total', lost)} failed"
     started = run.started_at or run.created_at
     return (
         run.id,

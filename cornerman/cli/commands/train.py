@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cornerman.cli.after_training import say_next
 from cornerman.cli.failures import FAILED, STOPPED, CommandError
 from cornerman.cli.files import read_spec
 from cornerman.cli.output import Out, score_text, usd
@@ -304,6 +305,8 @@ def say_result(out: Out, result: dict[str, Any]) -> None:
         f"{cases['errored']} errored"
     )
     out.say(f"  Cost         {usd(result['cost_usd'])} for {result['model_calls']} model calls")
+    if not out.as_json:
+        say_next(out, result)
     if result["status"] == "stopped":
         out.say(f"Continue it with: cornerman train --resume {result['run_id']}")
 

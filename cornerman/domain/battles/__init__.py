@@ -148,3 +148,33 @@ def batch_metrics(battles: Iterable[Battle], breakthroughs: int = 0) -> BatchMet
         breakthroughs=breakthroughs,
         errors=sum(b.status == "failed" for b in held),
     )
+
+
+def unscored_words(scored: int, failed: int, unscored: int, total: int) -> str:
+    """How many of a batch's battles came to nothing, in words; empty when none did.
+
+    Args:
+        failed: Could not be held.
+        unscored: Were held, and no referee gave a usable verdict.
+    """
+    parts = [f"{failed} failed"] if failed else []
+    parts += [f"{unscored} without a verdict"] if unscored else []
+    if not parts:
+        return ""
+    return f"{scored} of {total} battles scored, {', '.join(parts)}"
+
+
+def came_to_nothing(battles: Iterable[Battle]) -> dict[str, str] | None:
+    """The error of a batch without one scored battle; None when one was, or none was held."""
+    held = list(battles)
+    lost = [b for b in held if b.status in ("failed", "unscored")]
+    if not lost or any(b.status == "scored" for b in held):
+        return None
+    failed = sum(b.status == "failed" for b in lost)
+    words = unscored_words(0, failed, len(lost) - failed, len(held))
+    first = lost[0]
+    return {
+        "type": "NoBattleScoredError",
+        "message": f"{words}. The first, {first.persona_id}: {first.error}",
+        "hint": "Look at one with: cornerman runs show BATCH_ID; at the settings: cornerman doctor",
+    }

@@ -92,8 +92,11 @@ async def run_batch(
     result = run.result or {}
     if not all(name in result for name in _BATCH_KEYS):
         raise _failure(run)
-    batch = {name: result[name] for name in _BATCH_KEYS}
-    return JSONResponse({"success": True, "batch": batch, "message": _message(batch)})
+    # Batches of an earlier version say nothing of the two.
+    more = {"status": run.status, "battlesFailed": result.get("battlesFailed", 0)}
+    batch = {name: result[name] for name in _BATCH_KEYS} | more
+    success = run.status != "failed"
+    return JSONResponse({"success": success, "batch": batch, "message": _message(batch)})
 
 
 @router.get("/scout-scan", response_model=None, responses=answers(ScoutAnswer, 504))
@@ -158,9 +161,12 @@ def _failure(run: Run) -> GatewayError:
 def _message(batch: dict[str, Any]) -> str:
     score = batch["averageScore"]
     parts = [f"{batch['battlesCompleted']} battles completed"]
+    parts += [f"{batch['battlesFailed']} failed"] if batch["battlesFailed"] else []
     parts += [] if score is None else [f"average score {score:.1f}"]
     parts += [f"cost ${batch['totalCost']:.4f}", f"{batch['breakthroughs']} breakthroughs"]
     text = ", ".join(parts) + "."
+    if batch["status"] == "failed":
+        text = f"The batch failed: not one battle was scored. {text}"
     stopped = batch["stoppedBy"]
     if stopped == "timeout":
         text += " Execution timeout: battles that had not ended were cancelled; reduce the batch "
