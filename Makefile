@@ -9,7 +9,7 @@ BIN := .venv/bin
 ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format env-base env-dev env-test env-peers \
+.PHONY: help demo serve test check smoke format env-base env-dev env-test env-peers \
 	bench bench-optimizers bench-referee bench-gateway bench-limits bench-peers bench-scale lock clean
 
 help:  ## List the targets
@@ -32,6 +32,9 @@ check: env-dev  ## Lint, formatting, types and the layers
 	@$(BIN)/python scripts/layout.py
 	@$(BIN)/pyright
 	@cd build/layout && ../../$(BIN)/lint-imports --config ../../pyproject.toml
+
+smoke: env-dev  ## Try the wheel in fresh environments (ARGS="--oldest", "--python 3.12 --python 3.13")
+	@$(BIN)/python scripts/smoke.py $(ARGS)
 
 format: env-dev  ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix .
@@ -65,6 +68,7 @@ COMPILE := $(UV) pip compile --quiet --system-certs --universal --python-version
 lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
 	@$(BIN)/python -m pip install --quiet --target .venv/uv --upgrade uv
 	@$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
+	@$(COMPILE) --resolution lowest-direct pyproject.toml -o requirements/oldest.txt
 	@$(COMPILE) $(ARGS) pyproject.toml --group dev --extra gepa --extra dask \
 		-c requirements/base.txt -o requirements/dev.txt
 	@$(COMPILE) $(ARGS) --group peers -o requirements/peers.txt

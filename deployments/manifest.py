@@ -15,7 +15,12 @@ from prefect.flows import load_flow_from_entrypoint
 
 from cornerman.domain.errors import CornermanError
 
-MANIFEST = Path(__file__).resolve().parent.parent / "prefect.yaml"
+_HERE = Path(__file__).resolve().parent
+# In a wheel it stands beside this file, in a checkout at the top.
+MANIFEST = next(
+    (path for path in (_HERE / "prefect.yaml", _HERE.parent / "prefect.yaml") if path.exists()),
+    _HERE.parent / "prefect.yaml",
+)
 BATTLE_SCHEDULE = "battles"
 
 

@@ -119,7 +119,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_installs_the_one_name_with_all_its_files(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"cornerman"}
-    assert {"cornerman/flows/train.py", "cornerman/py.typed"} <= set(names)
+    assert {"cornerman/py.typed", "cornerman/deployments/prefect.yaml"} <= set(names)
     sources = [*ROOT.glob("cornerman/**/*"), *ROOT.glob("storage/**/*.py")]
     expected = {
         str(path.relative_to(ROOT)).replace("storage/", "cornerman/storage/", 1)
