@@ -18,6 +18,7 @@ from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.clients.prices import PriceBook
 from cornerman.domain.training import TrainParameters
 from cornerman.evaluators.base import build_evaluators
+from cornerman.flows.plumbing.quiet_services import tell_services_in_one_line
 from cornerman.flows.plumbing.quiet_stops import tell_stops_in_one_line
 from cornerman.rehearsal import rehearsal_endpoint
 from cornerman.settings import Settings, get_settings
@@ -70,6 +71,7 @@ async def open_engine(settings: Settings | None = None) -> AsyncGenerator[Engine
     """Open all a run needs; the rehearsal endpoint is started when no model is configured."""
     settings = settings or get_settings()
     tell_stops_in_one_line()
+    tell_services_in_one_line()
     async with contextlib.AsyncExitStack() as stack:
         db = await stack.enter_async_context(open_database(settings))
         base_url = settings.openai_base_url

@@ -23,7 +23,7 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 
 from cornerman.domain.errors import NotFoundError
-from cornerman.domain.runs import Event
+from cornerman.domain.runs import Event, RunStatus
 from cornerman.gateway.figures import Figures
 from cornerman.storage.database import Database
 from cornerman.storage.events import read_events
@@ -160,8 +160,11 @@ class EventHub:
 
     async def lines_of_all(
         self, places: dict[str, int], *, idle_seconds: float
-    ) -> AsyncGenerator[list[tuple[RunHead, Line]]]:
+    ) -> AsyncGenerator[list[tuple[RunHead, Line | None]]]:
         """Yield new events of all runs, for ever; `places` is kept at what was yielded.
+
+        A run that was accepted, begins or ends is yielded without a line: it may have no event
+        for seconds, and whoever watches should know of it.
 
         Args:
             places: Where the reader is, by run id; runs that it does not name are read from where
@@ -173,9 +176,11 @@ class EventHub:
             started = await self._db.read(read_live_heads, finished_since=datetime.now(UTC))
             for run_id, head in started.items():
                 places.setdefault(run_id, head.last_seq)
+            known: dict[str, RunStatus] = {name: head.status for name, head in started.items()}
             while not self.closed:
                 woken = self._woken
-                found = await self._news(places)
+                found: list[tuple[RunHead, Line | None]] = self._turned(known)
+                found += await self._news(places)
                 if found:
                     yield found
                 elif not await _is_set(woken, idle_seconds):
@@ -205,6 +210,13 @@ class EventHub:
             events = await self._db.read(read_events, feed.head.id, after=seq, limit=_PAGE)
             lines = [line_of(event) for event in events]
         return lines
+
+    def _turned(self, known: dict[str, RunStatus]) -> list[tuple[RunHead, Line | None]]:
+        """Runs whose status is not the one in `known`, which is brought up to date."""
+        heads = [feed.head for feed in self._feeds.values()]
+        turned = [head for head in heads if known.get(head.id) != head.status]
+        known.update({head.id: head.status for head in turned})
+        return [(head, None) for head in turned]
 
     async def _news(self, places: dict[str, int]) -> list[tuple[RunHead, Line]]:
         found: list[tuple[RunHead, Line]] = []
@@ -260,10 +272,8 @@ class EventHub:
         if not self._feeds and not self._watching_all:
             self._wanted.clear()
             return False
-        if self._watching_all:
-            await self._join_live_runs()
+        changed = bool(self._watching_all) and await self._join_live_runs()
         heads = await self._db.read(read_run_heads, list(self._feeds))
-        changed = False
         for run_id, head in heads.items():
             feed = self._feeds.get(run_id)
             if feed is None:
@@ -288,12 +298,16 @@ class EventHub:
                 self._figures.saw_lag(lag.total_seconds())
         feed.settled = True
 
-    async def _join_live_runs(self) -> None:
+    async def _join_live_runs(self) -> bool:
+        """Take up runs that nobody knew of; returns whether there were any."""
+        joined = False
         since = datetime.now(UTC) - _LINGER
         for run_id, head in (await self._db.read(read_live_heads, finished_since=since)).items():
             if run_id not in self._feeds:
                 # A run that nobody knew of is news from its first event on.
                 self._feeds[run_id] = _unread_feed(head)
+                joined = True
+        return joined
 
     def _drop_unwatched(self) -> None:
         for run_id, feed in list(self._feeds.items()):

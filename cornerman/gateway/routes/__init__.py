@@ -13,6 +13,7 @@ from cornerman.gateway.routes import (
     kill_switch,
     monitor,
     runs,
+    starts,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -24,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     battles.router,
     breakthroughs.router,
     monitor.router,
+    starts.router,
     admin.router,
     admin.front,
     health.router,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse, Response
@@ -24,6 +24,7 @@ from cornerman.gateway.monitor.diff import diff_checkpoints
 from cornerman.gateway.routes.checkpoints import require_checkpoint
 from cornerman.gateway.routes.runs import LAST_SEQ
 from cornerman.gateway.state import Gateway, GatewayDep
+from cornerman.storage.run_reads import RunHead
 
 router = APIRouter(prefix="/api/monitor", tags=["monitor"], dependencies=[require_api])
 
@@ -105,10 +106,15 @@ async def _events(gateway: Gateway, places: dict[str, int]) -> AsyncIterator[str
         chunk = ""
         for head, line in found:
             facts = {"run_id": head.id, "workflow_id": head.workflow_id}
-            data = line.data | facts | {"simulated": head.simulated}
+            data = _status(head) if line is None else line.data
+            data = data | facts | {"simulated": head.simulated}
             chunk += message(json.dumps(data, ensure_ascii=False))
         # One id for the whole chunk, on its last message: it comes complete or not at all.
         yield _with_id(chunk, hub.live_places(places)) if chunk else SIGN_OF_LIFE
+
+
+def _status(head: RunHead) -> dict[str, Any]:
+    return {"event": "run_status", "payload": {"kind": head.kind, "status": head.status}}
 
 
 def _with_id(chunk: str, places: dict[str, int]) -> str:

@@ -1,5 +1,6 @@
 // The monitor: asks once for everything, then follows the stream.
 import { drawKillSwitch, startKillSwitch } from "./dialogs/killswitch.js";
+import { startStarts } from "./dialogs/start.js";
 import { transcriptEvent } from "./dialogs/transcript.js";
 import { announce, byId, h } from "./dom.js";
 import { ago, points, score } from "./format.js";
@@ -33,7 +34,11 @@ const changed = {
   kill_switch: ["summary"],
 };
 
+// A run that was accepted, begins or ends is told before it has an event of its own.
+const moved = { battle: ["battles"], train: ["training"], scout: ["breakthroughs"] };
+
 function take({ event, payload = {}, workflow_id: workflow }) {
+  if (event === "run_status") return refresh("summary", ...(moved[payload.kind] ?? []));
   const training = event.startsWith("training_");
   // A run that begins decides whose training is shown, so any training asks for the summary.
   if (workflow !== (training ? trainedWorkflow() : state.workflow)) return training && refresh("summary");
@@ -125,6 +130,7 @@ onAnswer("summary", (summary, error) => {
 });
 
 startKillSwitch();
+startStarts();
 startWorkflows();
 startNavigation();
 startClock();

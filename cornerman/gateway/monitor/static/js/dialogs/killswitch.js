@@ -5,6 +5,7 @@ import { ago } from "../format.js";
 import { refresh } from "../store.js";
 import { name, visible } from "../text.js";
 import { ask } from "./ask.js";
+import { drawStarts } from "./start.js";
 
 let known = null;
 
@@ -35,6 +36,7 @@ export function drawKillSwitch(found) {
   if (known && known.active !== found.active) announce(found.active ? "Paid work is stopped." : "Paid work may go on.");
   known = found;
   button.hidden = found.active;
+  drawStarts(found.active);
   banner.hidden = !found.active;
   if (!found.active) return swap(banner);
   swap(banner,

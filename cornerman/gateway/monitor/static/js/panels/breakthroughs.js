@@ -1,8 +1,9 @@
 // Breakthroughs and what may be decided about each.
 import { path, post } from "../api.js";
 import { ask } from "../dialogs/ask.js";
+import { emptyStart } from "../dialogs/start.js";
 import { openTranscript } from "../dialogs/transcript.js";
-import { announce, empty, h, swap } from "../dom.js";
+import { announce, h, swap } from "../dom.js";
 import { ago, points, words } from "../format.js";
 import { onAnswer, redraw, refresh, state } from "../store.js";
 import { glance, name, visible } from "../text.js";
@@ -79,7 +80,7 @@ function drawBreakthroughs(found, error) {
   const box = document.getElementById("review");
   box.removeAttribute("aria-busy");
   if (error) return swap(box, h("p", { class: "empty" }, error.message));
-  if (!found.length) return swap(box, empty("None found yet. To look through finished battles, type", "cornerman scout"));
+  if (!found.length) return swap(box, emptyStart("None found yet. Look through finished battles:", "scout", "review", "cornerman scout"));
   swap(box, [...found].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state)).map(item));
 }
 

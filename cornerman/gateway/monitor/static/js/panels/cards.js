@@ -37,10 +37,11 @@ function meter(title, budget, hint) {
 
 function battles(summary) {
   const running = summary.runs.filter((run) => run.kind === "battle" && run.status === "running").length;
+  const starting = summary.runs.filter((run) => run.kind === "battle" && run.status === "pending").length;
   return card("battles", "Battles", figure(count(summary.battles)),
     summary.battles
-      ? h("p", { class: "say" }, running ? `${plural(running, "batch").replace("batchs", "batches")} running now` : "none running now")
-      : empty("None held yet. Type", typed("cornerman battle")));
+      ? h("p", { class: "say" }, running ? `${plural(running, "batch").replace("batchs", "batches")} running now` : starting ? "a batch is starting" : "none running now")
+      : starting ? h("p", { class: "say" }, "a batch is starting") : empty("None held yet. Type", typed("cornerman battle")));
 }
 
 function average(summary) {

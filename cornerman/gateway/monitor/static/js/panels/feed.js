@@ -1,6 +1,7 @@
 // The live list of battles; each opens its transcript.
+import { emptyStart } from "../dialogs/start.js";
 import { openTranscript } from "../dialogs/transcript.js";
-import { empty, h, swap } from "../dom.js";
+import { h, swap } from "../dom.js";
 import { ago, plural, points } from "../format.js";
 import { onAnswer, redraw, state, typed } from "../store.js";
 import * as shapes from "../shapes.js";
@@ -42,6 +43,17 @@ function content(battle) {
   ];
 }
 
+/** Batches that were accepted and have no battle yet: their process is starting. */
+function accepted(battles) {
+  const begun = new Set(battles.map((battle) => battle.batch));
+  return (state.summary?.runs ?? []).filter((run) => run.kind === "battle" && run.workflow === state.workflow
+    && (run.status === "pending" || run.status === "running") && !begun.has(run.id));
+}
+
+const starting = (run) => h("li", { class: "accepted" }, h("span", { class: "line" },
+  h("span", { class: "who mono" }, name(run.id)), h("span", { class: "live" }, "accepted, starting")));
+
+const coming = h("ul", { class: "feed coming", "aria-label": "Accepted batches" });
 const queue = h("p", { class: "aside queue" });
 const list = h("ol", { class: "feed" });
 const more = h("button", { class: "more", type: "button", onclick: () => { whole = !whole; redraw("battles"); } });
@@ -53,14 +65,19 @@ function drawFeed(value, error) {
   // Those that talk come first; those that have not begun have nothing to tell yet.
   const waiting = value.battles.filter(isWaiting);
   const battles = value.battles.filter((battle) => !isWaiting(battle)).sort((a, b) => Number(isLive(b)) - Number(isLive(a)));
-  if (!value.battles.length) return swap(box, empty("No battle yet. To let the agent meet its personas, type", typed("cornerman battle")));
+  const soon = accepted(value.battles);
+  if (!value.battles.length && !soon.length) {
+    return swap(box, emptyStart("No battle yet. Let the agent meet its personas:", "batch", "feed", typed("cornerman battle")));
+  }
+  coming.replaceChildren(...soon.map(starting));
+  coming.hidden = !soon.length;
   const items = (whole ? battles : battles.slice(0, FIRST)).map(row);
   if (items.length !== list.children.length || items.some((item, place) => item !== list.children[place])) swap(list, items);
   more.hidden = battles.length <= FIRST;
   more.textContent = whole ? "Show fewer" : `Show the newest ${battles.length}`;
   more.setAttribute("aria-expanded", String(whole));
   queue.textContent = waiting.length ? `${plural(waiting.length, "battle")} waiting to begin` : "";
-  if (list.parentElement !== box) swap(box, queue, list, more);
+  if (list.parentElement !== box) swap(box, coming, queue, list, more);
   const held = new Set(battles.map((battle) => battle.id));
   for (const id of rows.keys()) if (!held.has(id)) rows.delete(id);
 }

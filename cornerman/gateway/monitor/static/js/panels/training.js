@@ -1,5 +1,6 @@
 // The training run that is on now, or was last: how far it is and what its cases say.
-import { empty, h, s, swap } from "../dom.js";
+import { emptyStart } from "../dialogs/start.js";
+import { h, s, swap } from "../dom.js";
 import { ago, count, NONE, percent, score, usd, words } from "../format.js";
 import * as shapes from "../shapes.js";
 import { onAnswer, redraw, state } from "../store.js";
@@ -48,7 +49,7 @@ function drawTraining(value, error) {
   const box = document.getElementById("training");
   box.removeAttribute("aria-busy");
   if (error) return swap(box, h("p", { class: "empty" }, error.message));
-  if (!value.run) return swap(box, empty("No training run yet. To train the agent, type", "cornerman train SPEC"));
+  if (!value.run) return swap(box, emptyStart("No training run yet.", "training", "training", "cornerman train SPEC"));
   const live = new Set(state.cases.map((result) => `${result.epoch}/${result.id}`));
   const before = value.latest.filter((result) => !live.has(`${result.epoch}/${result.id}`));
   const latest = [...state.cases, ...before].slice(0, LATEST);
