@@ -68,6 +68,8 @@ COMPILE := $(UV) pip compile --quiet --system-certs --universal --python-version
 lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
 	@$(BIN)/python -m pip install --quiet --target .venv/uv --upgrade uv
 	@$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --group agents -c requirements/base.txt \
+		-o requirements/agents.txt
 	@$(COMPILE) --resolution lowest-direct pyproject.toml -o requirements/oldest.txt
 	@$(COMPILE) $(ARGS) pyproject.toml --group dev --extra gepa --extra dask \
 		-c requirements/base.txt -o requirements/dev.txt

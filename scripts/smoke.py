@@ -1,9 +1,10 @@
 """Install the wheel into fresh environments and try what matters: demo, resume, a scheduled batch.
 
-usage: smoke.py [--oldest] [--python PYTHON]...   (PYTHON such as 3.12; default: this one)
+usage: smoke.py [--oldest] [--beside] [--python PYTHON]...  (such as 3.12; default: this one)
 
 With --oldest the versions are those of requirements/oldest.txt, the least that pyproject.toml
-allows; else those of requirements/base.txt. An interpreter that is not there is named and passed
+allows; else those of requirements/base.txt. With --beside the frameworks of
+requirements/agents.txt are installed too, and the demo alone is tried. An interpreter that is not there is named and passed
 over. Standard library only.
 """
 
@@ -141,15 +142,21 @@ def try_schedule(installed: Installed) -> None:
         end(serving, signal.SIGINT)
 
 
+def try_demo(installed: Installed) -> None:
+    """Run the demo from an empty folder."""
+    installed.run("demo")
+
+
 def smoke(python: str, lock: Path, wheel: Path) -> None:
     """Try one interpreter with one lock."""
+    steps = [try_demo] if lock.stem == "agents" else [try_demo, try_resume, try_schedule]
     folder = Path(tempfile.mkdtemp(prefix="cornerman-smoke-"))
     try:
         installed = Installed(python, lock, wheel, folder)
-        for step in (lambda one: one.run("demo"), try_resume, try_schedule):
+        for step in steps:
             start = time.monotonic()
             step(installed)
-            name = getattr(step, "__name__", "").removeprefix("try_").replace("<lambda>", "demo")
+            name = step.__name__.removeprefix("try_")
             print(f"  {name}: {time.monotonic() - start:.0f} s", flush=True)
             shutil.rmtree(installed.home, ignore_errors=True)
     finally:
@@ -160,9 +167,11 @@ def main() -> int:
     """Build the wheel once and try each interpreter."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--oldest", action="store_true")
+    parser.add_argument("--beside", action="store_true", help="with the frameworks of agents")
     parser.add_argument("--python", action="append", default=[])
     given = parser.parse_args()
-    lock = ROOT / "requirements" / ("oldest.txt" if given.oldest else "base.txt")
+    name = "agents.txt" if given.beside else "oldest.txt" if given.oldest else "base.txt"
+    lock = ROOT / "requirements" / name
     with tempfile.TemporaryDirectory() as built:
         pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
         subprocess.run([*pip, "--no-build-isolation", "-w", built, str(ROOT)], check=True)
