@@ -33,7 +33,7 @@ check: env-dev  ## Lint, formatting, types and the layers
 	@$(BIN)/pyright
 	@cd build/layout && ../../$(BIN)/lint-imports --config ../../pyproject.toml
 
-smoke: env-dev  ## Try the wheel in fresh environments (ARGS="--oldest", "--python 3.12 --python 3.13")
+smoke: env-dev  ## Try the wheel in fresh environments (ARGS=--oldest, --beside, "--python PATH")
 	@$(BIN)/python scripts/smoke.py $(ARGS)
 
 format: env-dev  ## Format the code and mend what the linter can

@@ -9,7 +9,7 @@ import sys
 
 import uvicorn
 
-from cornerman.deployments.parent import end_with_parent
+from cornerman.deployments.supervise import end_with_parent
 
 _GOODBYE_SECONDS = 2
 

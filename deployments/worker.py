@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cornerman.deployments.parent import end_with_parent
+from cornerman.deployments.supervise import end_with_parent
 from cornerman.settings import child_environment, get_settings
 from cornerman.settings.load import WORKER_LOCK
 

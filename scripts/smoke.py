@@ -1,11 +1,11 @@
 """Install the wheel into fresh environments and try what matters: demo, resume, a scheduled batch.
 
-usage: smoke.py [--oldest] [--beside] [--python PYTHON]...  (such as 3.12; default: this one)
+usage: smoke.py [--oldest] [--beside] [--python PYTHON]...   (a path; default: this one)
 
 With --oldest the versions are those of requirements/oldest.txt, the least that pyproject.toml
 allows; else those of requirements/base.txt. With --beside the frameworks of
-requirements/agents.txt are installed too, and the demo alone is tried. An interpreter that is not there is named and passed
-over. Standard library only.
+requirements/agents.txt are installed too, and the demo alone is tried. An interpreter that is not
+there is named and passed over. Standard library only.
 """
 
 from __future__ import annotations
@@ -176,12 +176,11 @@ def main() -> int:
         pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
         subprocess.run([*pip, "--no-build-isolation", "-w", built, str(ROOT)], check=True)
         wheel = next(Path(built).glob("*.whl"))
-        for version in given.python or [""]:
-            python = shutil.which(f"python{version}") if version else sys.executable
-            if python is None or subprocess.run([python, "-c", ""], check=False).returncode:
-                print(f"python{version}: not on this machine, passed over")
+        for python in given.python or [sys.executable]:
+            if shutil.which(python) is None:
+                print(f"{python}: not on this machine, passed over")
                 continue
-            print(f"{Path(python).name} with {lock.name}", flush=True)
+            print(f"{python} with {lock.name}", flush=True)
             smoke(python, lock, wheel)
     return 0
 

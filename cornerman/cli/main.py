@@ -23,9 +23,8 @@ from cornerman.cli.commands import (
     scout,
     train,
 )
-from cornerman.cli.failures import FAILED, report_failure
 from cornerman.cli.machine import db, deploy, doctor, kill_switch, serve
-from cornerman.cli.output import Out, documents_only
+from cornerman.cli.output import FAILED, Out, documents_only, report_failure
 from cornerman.domain.aio import leave_process
 
 _TYPERS_INTERRUPTED = 130

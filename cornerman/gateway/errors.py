@@ -28,7 +28,7 @@ from cornerman.domain.errors import (
 from cornerman.domain.json_values import shown
 from cornerman.domain.runs import Run
 from cornerman.gateway.models import ErrorBody
-from cornerman.runner.deployed import DeploymentError
+from cornerman.runner.start import DeploymentError
 
 _WHY = {
     401: "The secret is missing or wrong.",

@@ -10,7 +10,7 @@ import uvicorn
 from cornerman.domain.heap import heap_at_rest
 from cornerman.gateway.app import create_app
 from cornerman.gateway.auth import is_loopback
-from cornerman.gateway.logs import set_up_logs
+from cornerman.gateway.middleware import set_up_logs
 from cornerman.settings import Settings, get_settings
 
 # A training request's cases come in one message.

@@ -14,8 +14,7 @@ from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import Case, scores_by_case
 from cornerman.domain.training.optimizer import Lab, Round
 from cornerman.domain.training.search import Acceptance, accept_child, draw_parent, pareto_weights
-from cornerman.optimizers.feedback import Tried, trainable
-from cornerman.optimizers.lessons import draw_lessons, known_scores
+from cornerman.optimizers.feedback import Tried, draw_lessons, known_scores, trainable
 from cornerman.optimizers.proposals import (
     Proposal,
     all_of,

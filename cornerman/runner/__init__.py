@@ -5,12 +5,12 @@ own that outlives whoever started it, and that a `Supervisor` starts again when 
 """
 
 from cornerman.runner.launches import LaunchFolder
-from cornerman.runner.promotion import start_promotion
 from cornerman.runner.requests import (
     create_batch_run,
     create_scout_run,
     create_training_run,
     dataset_folders,
+    start_promotion,
 )
 from cornerman.runner.start import cancel_run, start_run
 from cornerman.runner.supervisor import Supervisor

@@ -15,7 +15,7 @@ from cornerman.domain.runs import Run, RunKind
 from cornerman.domain.training import TrainParameters
 from cornerman.flows.engine import open_database
 from cornerman.runner.launches import LaunchFolder
-from cornerman.runner.promotion import keep_failed_trial
+from cornerman.runner.requests import keep_failed_trial
 from cornerman.runner.start import error_facts, finish_cancelled, finish_unstarted
 from cornerman.settings import get_settings
 from cornerman.storage import runs

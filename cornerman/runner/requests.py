@@ -1,6 +1,8 @@
 """Battle batches and scout scans as stored, pending runs.
 
 Requests from outside become stored, pending runs; everything is checked before that.
+
+Trying a reviewed breakthrough's tactic, in a process of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cornerman.clients.prices import PriceBook
-from cornerman.domain.battles.breakthroughs import ScoutParameters
+from cornerman.domain.battles.breakthroughs import Breakthrough, PromoteParameters, ScoutParameters
 from cornerman.domain.battles.request import BattleBatchRequest
 from cornerman.domain.datasets.files import resolve_path
 from cornerman.domain.datasets.load import fingerprint, load_cases, split_cases
@@ -31,10 +33,12 @@ from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.candidates import Prompts
 from cornerman.domain.training.parse import public_request, refuse_untrainable
 from cornerman.evaluators.base import build_evaluators
+from cornerman.flows.promote import make_trial
 from cornerman.personas import builtin_personas
-from cornerman.runner.launches import LaunchFolder
+from cornerman.runner import launches
+from cornerman.runner.launches import Launch, LaunchFolder
 from cornerman.settings import Settings
-from cornerman.storage import budgets, checkpoints, personas, runs, workflows
+from cornerman.storage import breakthroughs, budgets, checkpoints, personas, runs, workflows
 from cornerman.storage.database import Database
 from cornerman.workflows import builtin_workflow_ids
 
@@ -287,3 +291,56 @@ def _check_prices(spec: TrainParameters, prompts: Prompts, settings: Settings) -
         models.add(settings.model_for("optimizer"))
     for model in sorted(models):
         prices.require(model)
+
+
+async def start_promotion(
+    db: Database, settings: Settings, breakthrough_id: str, *, by: str
+) -> tuple[Breakthrough, str]:
+    """Begin the trial that may promote a breakthrough; a trial that is on is not begun twice.
+
+    Returns:
+        The breakthrough as it stands, and the id of the trial's training run.
+
+    Raises:
+        NotFoundError: There is no such breakthrough.
+        ConflictError: It was not reviewed, or no tactic could be named.
+        BadInputError: Too few personas are left to try it on.
+        KillSwitchActiveError: The kill-switch is on.
+    """
+    found = await db.read(_promotable, breakthrough_id)
+    parameters = PromoteParameters.model_validate({"breakthrough_id": found.id, "by": by})
+    # Named by what is tried on whom, so that a stopped trial goes on.
+    run_id = str((await db.read(make_trial, parameters, found)).run_id)
+    launch = Launch(run_id, "promote", parameters.model_dump(mode="json"))
+    await asyncio.to_thread(launches.start_process, LaunchFolder(settings.home), launch)
+    return found, run_id
+
+
+def _promotable(session: Any, breakthrough_id: str) -> Breakthrough:
+    found = breakthroughs.read_breakthrough(session, breakthrough_id)
+    if found is None:
+        raise NotFoundError(f"There is no breakthrough {breakthrough_id!r}.", field="id")
+    if found.status != "reviewed":
+        raise ConflictError(
+            f"Breakthrough {found.id} is {found.status!r}; only a reviewed one is tried.",
+            existing_id=found.id,
+            hint="Review it first.",
+        )
+    if not found.tactic.named:
+        raise ConflictError(
+            f"The scout could not name the tactic of breakthrough {found.id}, so there is "
+            "nothing to write into a prompt.",
+            existing_id=found.id,
+        )
+    switch = budgets.read_kill_switch(session)
+    if switch.active:
+        raise KillSwitchActiveError(switch.reason)
+    return found
+
+
+def keep_failed_trial(session: Any, breakthrough_id: str, why: str) -> None:
+    """Keep on the breakthrough why its trial could not be held."""
+    found = breakthroughs.read_breakthrough(session, breakthrough_id)
+    if found is not None and found.status == "reviewed":
+        changed = found.model_copy(update={"last_trial": f"the trial could not be held: {why}"})
+        breakthroughs.update_breakthrough(session, changed)

@@ -4,8 +4,15 @@ from cornerman.storage.database.types import metadata
 from cornerman.storage.tables.battles import battles, breakthroughs, personas, ratings, turns
 from cornerman.storage.tables.checkpoints import agentensor_checkpoints, best_moves
 from cornerman.storage.tables.ledger import budgets, ledger_sums, llm_calls, response_cache
-from cornerman.storage.tables.operations import kill_switch, leases, notifications
-from cornerman.storage.tables.runs import events, run_steps, runs, workflows
+from cornerman.storage.tables.runs import (
+    events,
+    kill_switch,
+    leases,
+    notifications,
+    run_steps,
+    runs,
+    workflows,
+)
 from cornerman.storage.tables.training import candidates, case_results
 
 __all__ = [

@@ -1,10 +1,10 @@
-"""Workflows, their runs, and what a run writes as it goes."""
+"""Workflows, their runs and what a run writes as it goes; the kill-switch, messages and leases."""
 
 from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
 
-from cornerman.storage.database.types import Flag, Json, Timestamp, metadata
+from cornerman.storage.database.types import AutoId, Flag, Json, SafeText, Timestamp, metadata
 
 workflows = Table(
     "workflows",
@@ -61,4 +61,36 @@ run_steps = Table(
     Column("key", Text, primary_key=True),
     Column("result", Json, nullable=False),
     Column("created_at", Timestamp, nullable=False),
+)
+
+
+kill_switch = Table(
+    "kill_switch",
+    metadata,
+    Column("id", AutoId, primary_key=True, autoincrement=True),
+    Column("active", Flag, nullable=False),
+    Column("reason", SafeText, nullable=False),
+    Column("by", SafeText, nullable=False),
+    Column("since", Timestamp, nullable=False),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", SafeText),
+    Column("created_at", Timestamp, nullable=False),
+    Column("sent_at", Timestamp),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
 )

@@ -19,7 +19,7 @@ from cornerman.deployments.supervise import Child, Supervisor
 SLEEPS = "import time; time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, lambda *a: None); print(1); time.sleep(60)"
 FAITHFUL = (
-    "from cornerman.deployments.parent import end_with_parent\n"
+    "from cornerman.deployments.supervise import end_with_parent\n"
     "import os, time\n"
     "assert end_with_parent(lambda: os._exit(0))\n"
     "time.sleep(60)"

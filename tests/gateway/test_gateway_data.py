@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from cornerman.gateway.logs import set_up_logs
+from cornerman.gateway.middleware import set_up_logs
 from cornerman.storage.database import Database
 from tests.gateway.samples import fought, store_checkpoints
 from tests.gateway.serving import API_TOKEN, CRON_SECRET, Served, new_run, say

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cornerman.cli.commands.personas import seed_builtin
-from cornerman.cli.failures import FAILED, STOPPED, CommandError
 from cornerman.cli.files import workflow_id_of
-from cornerman.cli.output import Out, usd
+from cornerman.cli.output import FAILED, STOPPED, CommandError, Out, usd
 from cornerman.cli.store import JsonOption, database, find_run
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
 

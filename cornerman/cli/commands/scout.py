@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cornerman.cli.failures import STOPPED, CommandError
-from cornerman.cli.output import Out
+from cornerman.cli.output import STOPPED, CommandError, Out
 from cornerman.cli.store import JsonOption
 from cornerman.domain.errors import RunCancelledError
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cornerman.cli.after_training import say_next
-from cornerman.cli.failures import FAILED, STOPPED, CommandError
 from cornerman.cli.files import read_spec
-from cornerman.cli.output import Out, score_text, usd
+from cornerman.cli.output import FAILED, STOPPED, CommandError, Out, score_text, usd
 from cornerman.cli.store import JsonOption, database, find_run
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
 

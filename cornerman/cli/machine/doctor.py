@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, get_args
 
 from rich.text import Text
 
-from cornerman.cli.failures import FAILED
-from cornerman.cli.output import Out
+from cornerman.cli.output import FAILED, Out
 from cornerman.cli.store import JsonOption
 from cornerman.domain.errors import CornermanError
 

@@ -20,7 +20,7 @@ from cornerman.domain.errors import CornermanError
 DEFAULT_PORT = 8000
 LOOPBACK = "127.0.0.1"
 _MACHINE = "cornerman.deployments.serve"
-_PARENT = "cornerman.deployments.parent"
+_PARENT = "cornerman.deployments.supervise"
 
 
 class AddressError(CornermanError):

@@ -15,7 +15,7 @@ from cornerman.gateway.auth import require_api
 from cornerman.gateway.errors import answers
 from cornerman.gateway.models import Health
 from cornerman.gateway.state import Gateway, GatewayDep
-from cornerman.runner.deployed import is_healthy
+from cornerman.runner.start import is_healthy
 from cornerman.storage.budgets import read_kill_switch
 
 router = APIRouter(tags=["health"])

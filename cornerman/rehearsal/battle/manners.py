@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from cornerman.rehearsal.battle.scene import Scene
+from cornerman.rehearsal.battle import Scene
 
 Action = Literal["open", "offer", "accept", "confirm", "leave"]
 # From this turn on a side takes whatever it can live with.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from cornerman.rehearsal.battle import WALK_AWAY, Scene, as_price, read_scene, taught_part
 from cornerman.rehearsal.battle.manners import (
     Move,
     Plan,
@@ -15,7 +16,6 @@ from cornerman.rehearsal.battle.manners import (
     next_move,
     temper_of,
 )
-from cornerman.rehearsal.battle.scene import WALK_AWAY, Scene, as_price, read_scene, taught_part
 from cornerman.rehearsal.request import ChatRequest
 from cornerman.rehearsal.words import Chance
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from cornerman.rehearsal.battle import WALK_AWAY, taught_part
 from cornerman.rehearsal.battle.manners import character_in, lessons_in
-from cornerman.rehearsal.battle.scene import WALK_AWAY, taught_part
 from cornerman.rehearsal.request import ChatRequest
 from cornerman.rehearsal.words import Chance
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from cornerman.rehearsal.request import ChatRequest
-from cornerman.rehearsal.roles import agent, generator, optimizer, persona, referee
+from cornerman.rehearsal.roles import agent, generator, optimizer, referee
 from cornerman.rehearsal.schema import build_instance
 
 _TEXT_ROLES: dict[str, Callable[[ChatRequest, int], str]] = {
     "agent": agent.reply,
-    "persona": persona.reply,
+    "persona": generator.reply,
     "optimizer": optimizer.reply,
 }
 _JSON_ROLES: dict[str, Callable[[ChatRequest, int], dict[str, Any]]] = {

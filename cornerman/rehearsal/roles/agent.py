@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cornerman.rehearsal.battle import negotiation, support
-from cornerman.rehearsal.battle.scene import NEGOTIATOR, SUPPORTER, is_negotiation
+from cornerman.rehearsal.battle import NEGOTIATOR, SUPPORTER, is_negotiation, negotiation, support
 from cornerman.rehearsal.landscapes import find_landscape, text_of_input
 from cornerman.rehearsal.request import ChatRequest
 from cornerman.rehearsal.rules import NOISE, Attempt, read_rules

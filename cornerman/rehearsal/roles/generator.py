@@ -1,12 +1,20 @@
-"""The generator's role: personas put together from parts, different for every seed."""
+"""The roles of the persona, a battle's other side, and of the generator, who invents personas."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from cornerman.rehearsal.battle import is_negotiation, negotiation, support
 from cornerman.rehearsal.request import ChatRequest
 from cornerman.rehearsal.words import Chance
+
+
+def reply(request: ChatRequest, server_seed: int) -> str:
+    """The persona's next line."""
+    talk = negotiation.persona_reply if is_negotiation(request) else support.customer_reply
+    return talk(request, request.chance(server_seed))
+
 
 _COUNT = re.compile(
     r"\b(\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten)\b[^.\n]{0,40}\bpersonas?\b",

@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from cornerman.rehearsal.battle import NEGOTIATOR, SUPPORTER
 from cornerman.rehearsal.battle.manners import NEGOTIATION_LESSONS, SUPPORT_LESSONS, lessons_in
-from cornerman.rehearsal.battle.scene import NEGOTIATOR, SUPPORTER
 from cornerman.rehearsal.landscapes import INTENTS, find_landscape, text_of_input
 from cornerman.rehearsal.landscapes.general import labels_in
 from cornerman.rehearsal.landscapes.triage import LABELS as TRIAGE_LABELS

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cornerman.rehearsal.battle.scene import WALK_AWAY, amount_of, money_in
+from cornerman.rehearsal.battle import WALK_AWAY, amount_of, money_in
 from cornerman.rehearsal.battle.support import GOAL_REACHED, RESOLVED
 from cornerman.rehearsal.request import ChatRequest
 
