@@ -31,7 +31,7 @@ check: env-dev  ## Lint, formatting, types and the layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python scripts/layout.py
 	@$(BIN)/pyright
-	@cd build/layout && ../../$(BIN)/lint-imports --config ../../pyproject.toml
+	@cd build/layout && ../../$(BIN)/lint-imports ../../pyproject.toml
 
 smoke: env-dev  ## Try the wheel in fresh environments (ARGS=--oldest, --beside, "--python PATH")
 	@$(BIN)/python scripts/smoke.py $(ARGS)

@@ -18,8 +18,7 @@ from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.clients.prices import PriceBook
 from cornerman.domain.training import TrainParameters
 from cornerman.evaluators.base import build_evaluators
-from cornerman.flows.plumbing.quiet_services import tell_services_in_one_line
-from cornerman.flows.plumbing.quiet_stops import tell_stops_in_one_line
+from cornerman.flows.plumbing.quiet import tell_services_in_one_line, tell_stops_in_one_line
 from cornerman.rehearsal import rehearsal_endpoint
 from cornerman.settings import Settings, get_settings
 from cornerman.storage.database import Database, migrate

@@ -17,8 +17,7 @@ from cornerman.gateway.figures import Figures
 from cornerman.gateway.hub import EventHub
 from cornerman.gateway.middleware import BodyLimit, CallContext, FailureLimiter
 from cornerman.gateway.routes import ROUTERS
-from cornerman.gateway.sessions import Sessions
-from cornerman.gateway.state import Gateway
+from cornerman.gateway.state import Gateway, Sessions
 from cornerman.gateway.websocket import router as websocket_router
 from cornerman.runner import LaunchFolder, Supervisor
 from cornerman.settings import Settings, get_settings

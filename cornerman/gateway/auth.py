@@ -11,8 +11,7 @@ from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
 from cornerman.gateway.errors import GatewayError
-from cornerman.gateway.sessions import COOKIE, same_secret
-from cornerman.gateway.state import Gateway, gateway_of
+from cornerman.gateway.state import COOKIE, Gateway, gateway_of, same_secret
 
 Door = Literal["api", "cron"]
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

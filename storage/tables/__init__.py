@@ -2,7 +2,6 @@
 
 from cornerman.storage.database.types import metadata
 from cornerman.storage.tables.battles import battles, breakthroughs, personas, ratings, turns
-from cornerman.storage.tables.checkpoints import agentensor_checkpoints, best_moves
 from cornerman.storage.tables.ledger import budgets, ledger_sums, llm_calls, response_cache
 from cornerman.storage.tables.runs import (
     events,
@@ -13,7 +12,12 @@ from cornerman.storage.tables.runs import (
     runs,
     workflows,
 )
-from cornerman.storage.tables.training import candidates, case_results
+from cornerman.storage.tables.training import (
+    agentensor_checkpoints,
+    best_moves,
+    candidates,
+    case_results,
+)
 
 __all__ = [
     "agentensor_checkpoints",

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from cornerman.cli.main import run
-from cornerman.flows.plumbing.quiet_stops import tell_stops_in_one_line
+from cornerman.flows.plumbing.quiet import tell_stops_in_one_line
 from cornerman.report.markdown import batch_markdown
 from cornerman.storage import notifications
 from cornerman.tasks.report_battles import battle_section

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from prefect._internal.concurrency import services
 
-from cornerman.flows.plumbing.quiet_services import tell_services_in_one_line
+from cornerman.flows.plumbing.quiet import tell_services_in_one_line
 
 logger = logging.getLogger("prefect._internal.concurrency")
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cornerman.gateway.middleware import FAILURES_PER_MINUTE, FailureLimiter
-from cornerman.gateway.sessions import SESSION_SECONDS, Sessions, same_secret
+from cornerman.gateway.state import SESSION_SECONDS, Sessions, same_secret
 from cornerman.storage.database import Database
 from tests.gateway.serving import API, API_TOKEN, CRON, CRON_SECRET, Served
 

@@ -1,13 +1,38 @@
-"""What Prefect's client says when its server does not answer: a line, not its objects.
+"""What Prefect logs at length is told in a line: stops that are no faults, a server that is gone.
 
-Its services log each item that they could not deliver in full, over and over, on whatever the
-person is looking at.
+Prefect writes a task's exception with its stack, at level ERROR; in a worker's log a batch that
+reached its budget would look like a crash. And its services log each item that they could not
+deliver in full, over and over, on whatever the person is looking at.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+
+from cornerman.domain.errors import StopError
+
+
+class _StopsInOneLine(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, StopError):
+            record.exc_info, record.exc_text = None, None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg, record.args = "Not done: %s", (error.message,)
+        return True
+
+
+_FILTER = _StopsInOneLine()
+
+
+def tell_stops_in_one_line() -> None:
+    """Set it up for this process; again does nothing more."""
+    for name in ("prefect.task_runs", "prefect.flow_runs"):
+        logger = logging.getLogger(name)
+        if _FILTER not in logger.filters:
+            logger.addFilter(_FILTER)
+
 
 _LOGGER = "prefect._internal.concurrency"
 _FAILED = "Service %r failed to process item"
