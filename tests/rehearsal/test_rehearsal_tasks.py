@@ -6,7 +6,7 @@ import pytest
 
 from cornerman.rehearsal.landscapes import find_landscape, text_of_input
 from cornerman.rehearsal.roles import agent
-from tests.clients.rehearsal.rehearsal_client import reply
+from tests.rehearsal.rehearsal_client import reply
 
 CAREFUL = "Answer with the answer only, no other words. Work step by step. Count only those asked."
 

@@ -21,7 +21,7 @@ from cornerman.domain.personas import Persona
 from cornerman.rehearsal.request import ChatRequest, Message
 from cornerman.rehearsal.roles import reply_to
 
-PACKAGE = Path(__file__).resolve().parents[3] / "cornerman"
+PACKAGE = Path(__file__).resolve().parents[2] / "cornerman"
 TAUGHT = {
     "negotiation": "Anchor at the asking price. Hold your ground. Concede in small steps. Ask for "
     "something in return. Give reasons: condition and quality. Offer evidence. Acknowledge them.",

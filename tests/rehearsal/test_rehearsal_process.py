@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.clients.rehearsal.rehearsal_client import Connection
+from tests.rehearsal.rehearsal_client import Connection
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
 import asyncio
 from cornerman.rehearsal import rehearsal_endpoint

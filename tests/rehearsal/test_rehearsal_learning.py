@@ -9,8 +9,8 @@ import yaml
 
 from cornerman.rehearsal.landscapes import LANDSCAPES
 from cornerman.rehearsal.rules import read_rules
-from tests.clients.rehearsal.conftest import EXAMPLES
-from tests.clients.rehearsal.rehearsal_client import Connection, case_block, reply, rewrite_of
+from tests.rehearsal.conftest import EXAMPLES
+from tests.rehearsal.rehearsal_client import Connection, case_block, reply, rewrite_of
 
 
 def _landscape(name: str):

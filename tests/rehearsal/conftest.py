@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.rehearsal.rehearsal_client import Connection
+from tests.rehearsal.rehearsal_client import Connection
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "cornerman" / "examples"
 
 

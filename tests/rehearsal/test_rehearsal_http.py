@@ -10,7 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from cornerman.rehearsal import rehearsal_endpoint
-from tests.clients.rehearsal.rehearsal_client import Connection, messages
+from tests.rehearsal.rehearsal_client import Connection, messages
 
 CHAT = "/v1/chat/completions"
 

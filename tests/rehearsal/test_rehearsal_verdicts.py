@@ -10,7 +10,7 @@ import pytest
 from cornerman.domain.battles.conversation import make_turn
 from cornerman.domain.referee import verdict_response_format
 from cornerman.rehearsal.schema import build_instance
-from tests.clients.rehearsal.rehearsal_client import reply
+from tests.rehearsal.rehearsal_client import reply
 
 HEAD = (
     "A bicycle is offered for $480.\nSide A is the seller. Its goal: your target price is $430.\n"

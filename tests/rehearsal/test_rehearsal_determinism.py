@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.clients.rehearsal.rehearsal_client import Connection, reply
+from tests.rehearsal.rehearsal_client import Connection, reply
 
 ROLES = ("agent", "persona", "referee", "optimizer", "judge", "scout", "generator")
 NEGOTIATE = "You are the seller. The asking price is $480."
