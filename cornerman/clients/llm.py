@@ -21,7 +21,7 @@ from cornerman.clients.chat_answer import Completion, Failure, Usage
 from cornerman.clients.chat_request import ChatRequest, build_body, cache_key, worst_tokens
 from cornerman.clients.chat_wire import wait_seconds
 from cornerman.clients.llm_types import ChatAnswer, Clock, LLMEndpoint
-from cornerman.clients.prices import Rates
+from cornerman.clients.rates import Rates
 from cornerman.clients.redaction import Redactor
 from cornerman.domain.errors import LLMError
 from cornerman.domain.money.ledger import CallEstimate, CallOutcome, CallScope, Meter

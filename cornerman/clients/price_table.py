@@ -16,7 +16,7 @@ from functools import lru_cache
 from genai_prices.data_snapshot import find_provider_by_id, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-from cornerman.clients.prices import Rates, RateTier
+from cornerman.clients.rates import Rates, RateTier
 from cornerman.domain.money import Price
 
 _DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
