@@ -39,9 +39,14 @@ def prefect_app() -> Any:
     """
     from prefect.settings import get_current_settings
 
-    from cornerman.flows.plumbing.prefect_private import part, shorten_lock_waits
+    from cornerman.flows.plumbing.prefect_private import (
+        part,
+        require_schedules,
+        shorten_lock_waits,
+    )
 
     address = get_current_settings().server.database.connection_url
+    require_schedules()
     create_app = part("create_app")
     if address is not None and not address.get_secret_value().startswith("sqlite"):
         return create_app()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 import prefect
@@ -85,8 +86,7 @@ def require_parts() -> None:
     Raises:
         PrefectMovedError: Naming the part and the version to install.
     """
-    numbers = tuple(int(n) for n in prefect.__version__.split("+")[0].split(".")[:3] if n.isdigit())
-    if not OLDEST <= numbers < FIRST_TOO_NEW:
+    if not OLDEST <= _numbers(prefect.__version__) < FIRST_TOO_NEW:
         raise _moved("is outside the range that Cornerman works with")
     for name, wanted in PARTS.items():
         if not wanted.in_server:
@@ -103,6 +103,26 @@ def http_client_of(client: Any) -> Any:
     if found is None:
         raise _moved("keeps no HTTP client in its own, so the server's database cannot be told")
     return found
+
+
+def require_schedules() -> None:
+    """Refuse to serve where the scheduler would silently insert no run.
+
+    Raises:
+        PrefectMovedError: Prefect before 3.9 together with SQLAlchemy 2.1 or later.
+    """
+    database = version("sqlalchemy")
+    if _numbers(prefect.__version__) < (3, 9) and _numbers(database) >= (2, 1):
+        raise PrefectMovedError(
+            f"The scheduler of Prefect {prefect.__version__} starts nothing with SQLAlchemy "
+            f"{database}.",
+            hint="Install Prefect 3.9 or later, or SQLAlchemy below 2.1: "
+            "pip install 'prefect>=3.9,<4'",
+        )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in text.split("+")[0].split(".")[:3] if n.isdigit())
 
 
 def _moved(what: str) -> PrefectMovedError:

@@ -10,7 +10,13 @@ import prefect
 import pytest
 
 from cornerman.flows.plumbing import prefect_private
-from cornerman.flows.plumbing.prefect_private import PARTS, PrefectMovedError, part, require_parts
+from cornerman.flows.plumbing.prefect_private import (
+    PARTS,
+    PrefectMovedError,
+    part,
+    require_parts,
+    require_schedules,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIVATE = re.compile(r"prefect\.server\.|prefect\._internal|client\._client\b|EventsWorker\b")
@@ -47,3 +53,19 @@ def test_no_other_file_uses_what_is_private() -> None:
     sources = [path for name in folders for path in ROOT.glob(f"{name}/**/*.py")]
     own = Path(prefect_private.__file__)
     assert [p for p in sources if p != own and PRIVATE.search(p.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("prefect_version", "database", "starts"),
+    [("3.8.8", "2.1.9", False), ("3.8.8", "2.0.58", True), ("3.9.1", "2.1.9", True)],
+)
+def test_no_server_starts_whose_schedules_would_start_nothing(
+    monkeypatch: pytest.MonkeyPatch, prefect_version: str, database: str, starts: bool
+) -> None:
+    monkeypatch.setattr(prefect, "__version__", prefect_version)
+    monkeypatch.setattr(prefect_private, "version", lambda _: database)
+    if starts:
+        require_schedules()
+        return
+    with pytest.raises(PrefectMovedError, match=r"3\.8\.8 starts nothing with SQLAlchemy 2\.1\.9"):
+        require_schedules()
