@@ -16,6 +16,10 @@ import prefect
 from cornerman.domain.errors import CornermanError
 
 OLDEST, FIRST_TOO_NEW = (3, 8, 8), (4, 0, 0)
+# Where and how Prefect's client logs what it could not deliver; with other names its objects are
+# dumped on the terminal when the server dies, and nothing else breaks.
+SERVICES_LOGGER = "prefect._internal.concurrency"
+SERVICE_FAILED = "Service %r failed to process item"
 
 
 class PrefectMovedError(CornermanError):

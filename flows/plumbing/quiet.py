@@ -11,6 +11,7 @@ import logging
 import time
 
 from cornerman.domain.errors import StopError
+from cornerman.flows.plumbing.prefect_private import SERVICE_FAILED, SERVICES_LOGGER
 
 
 class _StopsInOneLine(logging.Filter):
@@ -34,8 +35,6 @@ def tell_stops_in_one_line() -> None:
             logger.addFilter(_FILTER)
 
 
-_LOGGER = "prefect._internal.concurrency"
-_FAILED = "Service %r failed to process item"
 _PAUSE_SECONDS = 60.0
 
 
@@ -45,7 +44,7 @@ class _InOneLine(logging.Filter):
         self._told_at: float | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not str(record.msg).startswith(_FAILED) or not isinstance(record.args, tuple):
+        if not str(record.msg).startswith(SERVICE_FAILED) or not isinstance(record.args, tuple):
             return True
         now = time.monotonic()
         if self._told_at is not None and now - self._told_at < _PAUSE_SECONDS:
@@ -60,6 +59,6 @@ class _InOneLine(logging.Filter):
 
 def tell_services_in_one_line() -> None:
     """Set it up for this process; again does nothing more."""
-    logger = logging.getLogger(_LOGGER)
+    logger = logging.getLogger(SERVICES_LOGGER)
     if not any(isinstance(held, _InOneLine) for held in logger.filters):
         logger.addFilter(_InOneLine())
