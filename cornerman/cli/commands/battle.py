@@ -77,7 +77,8 @@ def say_batch(out: Out, result: dict[str, Any]) -> None:
     """A batch's end in a few lines."""
     simulated = " (simulated)" if result.get("simulated") else ""
     stopped = f", stopped by {result['stoppedBy']}" if result["stoppedBy"] else ""
-    lost = result["status"] == "failed"
+    # A result that 0.1.0 stored says neither its status nor how many failed.
+    lost = result.get("status") == "failed"
     failed = " failed: not one battle was scored" if lost else ""
     style = "bold red" if lost else "bold"
     out.say(f"Batch {result['batchId']}{failed}{stopped}{simulated}", style=style)
@@ -91,7 +92,7 @@ def say_batch(out: Out, result: dict[str, Any]) -> None:
             for one in result["battles"]
         ],
     )
-    if result["battlesFailed"]:
+    if result.get("battlesFailed"):
         out.say(f"  Failed         {result['battlesFailed']} of {len(result['battles'])}")
     average = result["averageScore"]
     out.say(f"  Completed      {result['battlesCompleted']} of {len(result['battles'])}")
@@ -290,4 +291,4 @@ def _finish(out: Out, result: dict[str, Any]) -> int:
     say_batch(out, result)
     if stopped_by in ("budget", "kill_switch"):
         return STOPPED
-    return FAILED if result["status"] == "failed" else 0
+    return FAILED if result.get("status") == "failed" else 0
