@@ -1,6 +1,4 @@
-"""When to try again: what a server asked for, or a backoff of our own.
-
-One chat call over the wire, through the openai package. Import it late: openai takes 1 s.
+"""One chat call over the wire, through the openai package. Import it late: openai takes 1 s.
 
 A failure is a value here, not an exception: openai's exceptions carry the request, key included,
 and would hang on to every error raised from them.
@@ -11,11 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
-import math
 import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,51 +25,7 @@ from cornerman.clients.chat_answer import (
     StreamReader,
     parse_completion,
 )
-
-FIRST_BACKOFF_SECONDS = 0.5
-MAX_BACKOFF_SECONDS = 20.0
-
-
-def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a server asked to wait, or None when it named none.
-
-    Args:
-        headers: With case-insensitive or lower-case names.
-        now: Wall clock in seconds since 1970, for the form that is a date.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or value is None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value) if value is not None else math.nan
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def wait_seconds(attempt: int, retry_after: float | None, rng: Random) -> float:
-    """Return how long to wait after the given attempt (from 1).
-
-    With a Retry-After at least that, and up to a tenth more, so that many clients that were told
-    the same do not come back at once. Otherwise exponential with full jitter, after
-    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
-    """
-    if retry_after:
-        return retry_after * (1 + rng.random() / 10)
-    ceiling = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1))
-    return rng.uniform(0, ceiling)
-
+from cornerman.clients.retry import parse_retry_after
 
 _CONNECT_SECONDS = 10.0
 # Twice the most battles or cases that run at once in a process, with room for other roles.

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from cornerman.clients.chat_wire import parse_retry_after, wait_seconds
 from cornerman.clients.redaction import Redactor
+from cornerman.clients.retry import parse_retry_after, wait_seconds
 from cornerman.domain.notices import (
     FIELD_CHARS,
     FIELDS,
