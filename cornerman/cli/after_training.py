@@ -67,7 +67,7 @@ def _say_change(out: Out, run_id: str, prompts: dict[str, Any]) -> None:
 
 
 def _change(before: str, after: str, *, coloured: bool) -> Text:
-    from cornerman.domain.textdiff import prompt_diff
+    from cornerman.domain.texts import prompt_diff
 
     line = Text("  ")
     for part in prompt_diff(before, after):

@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cornerman.domain.errors import CornermanError
-from cornerman.domain.visible import visible
+from cornerman.domain.texts import visible
 
 FAILED = 1
 BAD_INPUT = 2

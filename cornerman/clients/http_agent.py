@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from cornerman.clients.redaction import Redactor
 from cornerman.domain.errors import CornermanError
+from cornerman.domain.secrets import Redactor
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_REDIRECTS = 3

@@ -21,10 +21,10 @@ from cornerman.clients.chat_answer import Completion, Failure, Usage
 from cornerman.clients.chat_request import ChatRequest, build_body, cache_key, worst_tokens
 from cornerman.clients.llm_types import ChatAnswer, Clock, LLMEndpoint
 from cornerman.clients.rates import Rates
-from cornerman.clients.redaction import Redactor
 from cornerman.clients.retry import wait_seconds
 from cornerman.domain.errors import LLMError
 from cornerman.domain.money.ledger import CallEstimate, CallOutcome, CallScope, Meter
+from cornerman.domain.secrets import Redactor
 
 __all__ = ["LLM", "ChatAnswer", "ChatRequest", "Clock", "LLMEndpoint"]
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from cornerman.clients.redaction import Redactor
 from cornerman.clients.retry import parse_retry_after, wait_seconds
 from cornerman.domain.notices import (
     FIELD_CHARS,
@@ -22,6 +21,7 @@ from cornerman.domain.notices import (
     SECTION_CHARS,
     SlackMessage,
 )
+from cornerman.domain.secrets import Redactor
 
 if TYPE_CHECKING:
     from slack_sdk.webhook import WebhookResponse

@@ -7,11 +7,13 @@ with one in its message, and it still reaches no row, event, log or report.
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 HIDDEN = "***"
 # Shorter ones are words of the language rather than secrets; hiding them would garble texts.
 SHORTEST = 8
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',;}]+")
 
 _known: list[str] = []
 _plain_record = logging.getLogRecordFactory()
@@ -50,6 +52,27 @@ def redact_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [redact_json(held) for held in value]
     return value
+
+
+class Redactor:
+    """Replaces known secrets, and whatever follows `Bearer`, by stars."""
+
+    def __init__(self, *secrets: str | None) -> None:
+        self._secrets = [secret for secret in secrets if secret]
+
+    def text(self, text: str) -> str:
+        """Hide the secrets alone; for a model's answer, which may well say `Bearer`."""
+        for secret in self._secrets:
+            if len(secret) >= SHORTEST and secret in text:
+                text = text.replace(secret, HIDDEN)
+        return text
+
+    def error(self, text: str, limit: int = 500) -> str:
+        """Hide the secrets of an error's text and shorten it, in this order."""
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        text = _BEARER.sub(r"\1 ***", text)
+        return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _redacted_record(*args: Any, **kwargs: Any) -> logging.LogRecord:

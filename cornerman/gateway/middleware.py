@@ -21,8 +21,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cornerman.clients.redaction import Redactor
 from cornerman.domain.json_values import looks_secret
+from cornerman.domain.secrets import Redactor
 from cornerman.gateway.figures import Figures
 from cornerman.settings import Settings
 

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cornerman.domain.textdiff import DiffPart, prompt_diff
+from cornerman.domain.texts import DiffPart, prompt_diff
 from cornerman.report import charts, sections, text
 from cornerman.report.model import BattleSection, LedgerRow, Report, TrainingSection
 from cornerman.report.text import cut, finalize

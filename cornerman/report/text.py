@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cornerman.domain.visible import visible
+from cornerman.domain.texts import visible
 
 NONE = "–"
 MINUS = "\u2212"

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from cornerman.clients.redaction import Redactor
 from cornerman.clients.retry import parse_retry_after, wait_seconds
+from cornerman.domain.secrets import Redactor
 
 NOW = 1_800_000_000.0
 

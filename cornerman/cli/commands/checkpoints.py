@@ -42,7 +42,7 @@ def _pairs(old: Checkpoint, new: Checkpoint) -> dict[str, tuple[str, str]]:
 
 def diff_document(old: Checkpoint, new: Checkpoint) -> dict[str, Any]:
     """The comparison for programs."""
-    from cornerman.domain.textdiff import prompt_diff
+    from cornerman.domain.texts import prompt_diff
 
     return {
         "before": old.id,
@@ -63,7 +63,7 @@ def diff_document(old: Checkpoint, new: Checkpoint) -> dict[str, Any]:
 
 def say_diff(out: Out, old: Checkpoint, new: Checkpoint) -> None:
     """The comparison for people: in colour, or with wdiff's marks where there is none."""
-    from cornerman.domain.textdiff import prompt_diff
+    from cornerman.domain.texts import prompt_diff
 
     coloured = out.text.is_terminal and not out.text.no_color
     for name, (before, after) in _pairs(old, new).items():

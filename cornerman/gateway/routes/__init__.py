@@ -5,7 +5,6 @@ from fastapi import APIRouter
 from cornerman.gateway.routes import (
     admin,
     battles,
-    breakthroughs,
     checkpoints,
     cron,
     datasets,
@@ -22,8 +21,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     cron.router,
     kill_switch.router,
     datasets.router,
-    battles.router,
-    breakthroughs.router,
+    battles.battles,
+    battles.findings,
     monitor.router,
     starts.router,
     admin.router,

@@ -16,8 +16,13 @@ from cornerman.gateway.auth import (
     require_own_origin,
 )
 from cornerman.gateway.errors import GatewayError, error_response
-from cornerman.gateway.monitor import CONTENT_SECURITY_POLICY, render_login, render_page
-from cornerman.gateway.monitor.page import static_files, static_version
+from cornerman.gateway.monitor import (
+    CONTENT_SECURITY_POLICY,
+    render_login,
+    render_page,
+    static_files,
+    static_version,
+)
 from cornerman.gateway.state import COOKIE, SESSION_SECONDS, Gateway, GatewayDep, same_secret
 
 router = APIRouter(prefix="/admin", tags=["admin"], include_in_schema=False)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse, Response
 
 from cornerman.domain.errors import BadInputError
-from cornerman.domain.textdiff import prompt_diff
+from cornerman.domain.texts import prompt_diff
 from cornerman.domain.training.candidates import Checkpoint
 from cornerman.gateway import views
 from cornerman.gateway.auth import require_api

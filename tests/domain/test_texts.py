@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cornerman.domain.textdiff import DiffPart, prompt_diff
+from cornerman.domain.texts import DiffPart, prompt_diff
 
 texts = st.text(alphabet="ab .\nü’\u2028", max_size=60)
 

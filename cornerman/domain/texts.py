@@ -1,4 +1,4 @@
-"""What changed between two texts, word by word."""
+"""Texts as people see them: what a stranger wrote made visible, and two compared by word."""
 
 from __future__ import annotations
 
@@ -117,3 +117,20 @@ def _is_blank(text: str, _left: int, _right: int) -> bool:
 def _is_chance(text: str, left: int, right: int) -> bool:
     # The rule of semantic clean-up in Neil Fraser's Diff Match Patch.
     return "\n" not in text and len(text) <= min(left, right)
+
+
+def _visible_table() -> dict[int, str]:
+    table = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"}
+    table |= {0x7F: "\u2421", 0x2028: "\n", 0x2029: "\n", 0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
+    table |= dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000)], "\ufffd")
+    # Direction overrides make text read as what it is not; a name in their place cannot.
+    overrides = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+    return table | {code: f"\u2039U+{code:04X}\u203a" for code in overrides}
+
+
+_VISIBLE = _visible_table()
+
+
+def visible(text: str) -> str:
+    """Show control characters, terminal codes and direction overrides instead of obeying them."""
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
