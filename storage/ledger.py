@@ -9,6 +9,7 @@ writer transaction, together with the call's own row.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,6 +57,20 @@ def read_run_cost_pico(session: Session, run_id: str, subject: str | None = None
         query = query.where(llm_calls.c.subject == subject)
         return int(session.execute(query).scalar_one())
     return int(session.execute(query).scalar_one()) + _pruned(session, run_id, "cost_pico")
+
+
+def read_run_costs_pico(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
+    """What each of several runs has cost so far, pruned calls included; unpaid runs are absent."""
+    costs = dict[str, int]()
+    for table in (llm_calls, ledger_sums):
+        query = (
+            select(table.c.run_id, func.sum(table.c.cost_pico))
+            .where(table.c.run_id.in_(run_ids))
+            .group_by(table.c.run_id)
+        )
+        for run_id, cost in session.execute(query):
+            costs[run_id] = costs.get(run_id, 0) + int(cost)
+    return costs
 
 
 def count_calls_in_flight(session: Session, run_id: str, subject: str) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from cornerman.domain.money import pico_to_usd
+
 RunKind = Literal["train", "battle", "scout"]
 RunStatus = Literal["pending", "running", "completed", "stopped", "cancelled", "failed"]
 Node = Literal["agentensor_trainer", "battle_batch"]
@@ -54,6 +56,13 @@ class Run:
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
+
+    def metrics_at(self, cost_pico: int) -> dict[str, Any]:
+        """The figures as they are shown, the cost as the ledger has it now.
+
+        The stored ones are as old as the last epoch or battle, and calls were booked since.
+        """
+        return self.metrics | {"cost_usd": pico_to_usd(cost_pico)}
 
 
 @dataclass(frozen=True)

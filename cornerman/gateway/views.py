@@ -110,7 +110,7 @@ def run_brief(run: Run, cost_pico: int) -> dict[str, Any]:
             "optimizer": {"epochs": optimizer.get("epochs")},
             "batch_size": run.request.get("batch_size"),
         },
-        "metrics": run.metrics,
+        "metrics": run.metrics_at(cost_pico),
         "cost_usd": pico_to_usd(cost_pico),
         "simulated": run.simulated,
         "error": run.error and {"message": run.error.get("message", "")},

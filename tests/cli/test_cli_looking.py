@@ -9,6 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cornerman.cli.output import usd
+from cornerman.cli.store import database
+from cornerman.domain.money import pico_to_usd
+from cornerman.gateway.routes.runs import run_body
+from cornerman.gateway.views import run_brief
+from cornerman.storage.ledger import read_run_cost_pico
+from cornerman.storage.runs import require_run, update_run_metrics
 from tests.cli.conftest import Played, Printed, write_spec
 
 Command = Callable[..., Printed]
@@ -36,6 +43,26 @@ def test_a_run_is_shown_by_how_its_id_begins(command: Command) -> None:
     assert shown["events"][-1]["event"] == "training_result"
     text = command("runs", "show", "train-p").out
     assert "Simulated" in text and "rehearsal-agent" in text
+
+
+def test_every_place_shows_the_cost_that_the_ledger_has(command: Command) -> None:
+    with database() as db, db.writing() as session:
+        # What an epoch said before the calls that came after it.
+        update_run_metrics(session, "train-played", {"cost_usd": 0.5})
+        run = require_run(session, "train-played")
+        cost_pico = read_run_cost_pico(session, run.id)
+    cost = pico_to_usd(cost_pico)
+    shown = command("runs", "show", run.id, "--json").json()
+    listed = command("runs", "list", "--kind", "train", "--json").json()[0]
+    cancelled = command("runs", "cancel", run.id, "--json").json()
+    places = [shown, listed, cancelled, run_body(run, cost_pico), run_brief(run, cost_pico)]
+    assert cost > 0
+    assert sum(row["cost_usd"] for row in shown["ledger"]) == pytest.approx(cost)
+    assert shown["result"]["cost_usd"] == cost
+    assert {place["cost_usd"] for place in places} == {cost}
+    assert {place["metrics"]["cost_usd"] for place in places} == {cost}
+    assert f"cost_usd: {cost}" in command("runs", "show", run.id).out
+    assert usd(cost) in command("runs", "list", "--kind", "train").out
 
 
 def test_cancelling_an_ended_run_leaves_it(command: Command) -> None:

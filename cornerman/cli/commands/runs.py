@@ -18,6 +18,7 @@ from cornerman.cli.store import (
     find_run,
 )
 from cornerman.domain.errors import BadInputError
+from cornerman.domain.money import pico_to_usd
 
 if TYPE_CHECKING:
     from cornerman.domain.runs import Run
@@ -30,7 +31,7 @@ _CANCEL_WAIT_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 
 
-def run_document(run: Run) -> dict[str, Any]:
+def run_document(run: Run, cost_pico: int) -> dict[str, Any]:
     """A run for programs, without its request and its result, which may be large."""
     times = ("created_at", "started_at", "finished_at", "cancel_requested_at")
     return {
@@ -40,7 +41,8 @@ def run_document(run: Run) -> dict[str, Any]:
         "status": run.status,
         "stopped_by": run.stopped_by,
         "simulated": run.simulated,
-        "metrics": run.metrics,
+        "metrics": run.metrics_at(cost_pico),
+        "cost_usd": pico_to_usd(cost_pico),
         "error": run.error,
         **{name: _iso(getattr(run, name)) for name in times},
     }
@@ -61,6 +63,7 @@ def list_runs(
     json: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
+    from cornerman.storage.ledger import read_run_costs_pico
     from cornerman.storage.runs import read_runs
 
     if kind is not None and kind not in _KINDS:
@@ -74,17 +77,18 @@ def list_runs(
             active=True if active else None,
             limit=limit,
         )
-    out.document([run_document(run) for run in found])
+        costs = read_run_costs_pico(session, [run.id for run in found])
+    out.document([run_document(run, costs.get(run.id, 0)) for run in found])
     if not found:
         out.say("There are no runs. Start one with: cornerman train SPEC")
         return
     out.table(
         ("run", "kind", "workflow", "status", "validation", "cost", "started"),
-        [_row(run) for run in found],
+        [_row(run, costs.get(run.id)) for run in found],
     )
 
 
-def _row(run: Run) -> tuple[Any, ...]:
+def _row(run: Run, cost_pico: int | None) -> tuple[Any, ...]:
     status = (
         run.status if run.stopped_by in (None, run.status) else (f"{run.status} ({run.stopped_by})")
     )
@@ -97,18 +101,9 @@ def _row(run: Run) -> tuple[Any, ...]:
         run.workflow_id,
         status,
         run.metrics.get("validation_score"),
-        usd(cost_of(run)),
+        usd(None if cost_pico is None else pico_to_usd(cost_pico)),
         started.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     )
-
-
-def cost_of(run: Run) -> float | None:
-    """What a run says that it cost; None before it says anything."""
-    for held in (run.result or {}, run.metrics):
-        for name in ("cost_usd", "totalCost", "total_cost"):
-            if held.get(name) is not None:
-                return float(held[name])
-    return None
 
 
 @app.command("show")
@@ -119,29 +114,32 @@ def show(
 ) -> None:
     """Show a run: its state, figures, ledger by role and last events."""
     from cornerman.storage.events import read_events
-    from cornerman.storage.ledger import read_ledger_summary
+    from cornerman.storage.ledger import read_ledger_summary, read_run_cost_pico
 
     out = Out(json)
     with database() as db:
         run = find_run(db, run_id)
         with db.reading() as session:
             booked = read_ledger_summary(session, run.id)
+            cost = read_run_cost_pico(session, run.id)
             last = read_events(session, run.id, after=max(0, run.last_seq - events))
-    document = run_document(run) | {"request": run.request, "result": run.result}
+    document = run_document(run, cost) | {"request": run.request, "result": run.result}
     document |= {"ledger": booked, "events": [event.as_dict() for event in last]}
     out.document(document)
     if not json:
-        _print(out, run, booked, last if events else [])
+        _print(out, run, document["metrics"], booked, last if events else [])
 
 
-def _print(out: Out, run: Run, booked: list[dict[str, Any]], last: list[Any]) -> None:
+def _print(
+    out: Out, run: Run, metrics: dict[str, Any], booked: list[dict[str, Any]], last: list[Any]
+) -> None:
     stopped = f", stopped by {run.stopped_by}" if run.stopped_by else ""
     out.say(f"{run.id}: {run.kind} of {run.workflow_id}, {run.status}{stopped}", style="bold")
     if run.simulated:
         out.say("Simulated: its text came from the rehearsal endpoint.", style="yellow")
     for name in ("created_at", "started_at", "finished_at"):
         out.say(f"{name.replace('_', ' '):<12} {_iso(getattr(run, name)) or '-'}")
-    for name, value in run.metrics.items():
+    for name, value in metrics.items():
         out.say(f"{name}: {value}")
     if run.error:
         out.say(f"{run.error.get('type')}: {run.error.get('message')}", style="red")
@@ -175,6 +173,7 @@ def cancel(
     """End a run; what it has is kept, and a training run can be resumed."""
     from cornerman.runner.start import cancel_run
     from cornerman.settings import get_settings
+    from cornerman.storage.ledger import read_run_cost_pico
 
     out = Out(json)
     with database() as db:
@@ -182,7 +181,9 @@ def cancel(
         # Also ends one that waits for a worker or for its process to begin.
         asyncio.run(cancel_run(db, run.id, settings=get_settings()))
         run = _wait_until_ended(db, run.id)
-    out.document(run_document(run))
+        with db.reading() as session:
+            cost = read_run_cost_pico(session, run.id)
+    out.document(run_document(run, cost))
     if not run.finished:
         out.say(f"{run.id} was asked to end and is {run.status}; look again in a moment.")
         return

@@ -31,7 +31,7 @@ def run_body(run: Run, cost_pico: int) -> dict[str, Any]:
         "workflow_id": run.workflow_id,
         "status": run.status,
         "stopped_by": run.stopped_by,
-        "metrics": run.metrics,
+        "metrics": run.metrics_at(cost_pico),
         "result": run.result,
         # Stacks are for the log; they may quote anything.
         "error": run.error and {k: v for k, v in run.error.items() if k != "stack"},
