@@ -86,6 +86,7 @@ async def open_engine(settings: Settings | None = None) -> AsyncGenerator[Engine
             api_key=settings.api_key,
             simulated=settings.simulated,
             prices=PriceBook(settings.model_prices, base_url=base_url),
+            max_output_tokens=settings.max_output_tokens,
         )
         yield Engine(settings, db, endpoint, DatabaseMeter(db))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,6 +50,7 @@ class Failure:
         free: The endpoint cannot have charged for it: it was never reached, or it answered with
             an error.
         usage: What it said that it used all the same.
+        out_of_tokens: The output's limit was reached before any text came; a larger one may do.
         retry_after: Seconds that it asked to wait.
     """
 
@@ -58,6 +60,28 @@ class Failure:
     usage: Usage | None = None
     status_code: int | None = None
     retry_after: float | None = None
+    out_of_tokens: bool = False
+
+
+# At the start alone: further down it is what the model says about thinking.
+_THOUGHTS = re.compile(r"\s*<(think|thinking)>.*?(?:</\1>\s*|\Z)", re.DOTALL | re.IGNORECASE)
+
+
+def without_thoughts(text: str) -> str:
+    """An answer's text after the thoughts at its start; "" where they were cut off."""
+    match = _THOUGHTS.match(text)
+    return text if match is None else text[match.end() :]
+
+
+def _completion(
+    text: str, model: str, finish_reason: str | None, usage: Usage | None
+) -> Completion | Failure:
+    said = without_thoughts(text)
+    if finish_reason == "length" and not said.strip():
+        spent = "" if usage is None else f" after {usage.output_tokens:,} output tokens"
+        message = f"The output's limit was reached{spent} before any text came"
+        return Failure("truncated", message, usage=usage, out_of_tokens=True)
+    return Completion(said, model, finish_reason, usage)
 
 
 def parse_completion(content: bytes) -> Completion | Failure:
@@ -81,7 +105,8 @@ def parse_completion(content: bytes) -> Completion | Failure:
     refusal = _get(message, "refusal")
     if not text and isinstance(refusal, str):
         text = refusal
-    return Completion(text, _str(_get(data, "model")) or "", _str(choice["finish_reason"]), usage)
+    model, reason = _str(_get(data, "model")) or "", _str(choice["finish_reason"])
+    return _completion(text, model, reason, usage)
 
 
 class StreamReader:
@@ -107,7 +132,7 @@ class StreamReader:
         if self._finish_reason is None:
             message = f"The stream ended without a finish reason after {len(text)} characters"
             return Failure("truncated", message, usage=self.usage)
-        return Completion(text, self._model, self._finish_reason, self.usage)
+        return _completion(text, self._model, self._finish_reason, self.usage)
 
 
 def parse_usage(usage: Any) -> Usage | None:

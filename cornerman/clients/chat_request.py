@@ -156,7 +156,18 @@ def worst_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
     tokens = sum(sizes) + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_CALL
     if body.get("response_format"):
         tokens += len(json.dumps(body["response_format"]))
-    return tokens, int(body.get("max_tokens") or body["max_completion_tokens"])
+    return tokens, output_limit(body)
+
+
+def output_limit(body: Mapping[str, Any]) -> int:
+    """The most tokens that a call may answer with."""
+    return int(body.get("max_tokens") or body["max_completion_tokens"])
+
+
+def with_output_limit(body: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """The same call with another limit of its output, under the name that it has."""
+    name = "max_tokens" if "max_tokens" in body else "max_completion_tokens"
+    return {**body, name: limit}
 
 
 def cache_key(base_url: str, body: Mapping[str, Any]) -> str | None:

@@ -18,7 +18,14 @@ from urllib.parse import urlsplit
 
 from cornerman.clients.booking import Booking
 from cornerman.clients.chat_answer import Completion, Failure, Usage
-from cornerman.clients.chat_request import ChatRequest, build_body, cache_key, worst_tokens
+from cornerman.clients.chat_request import (
+    ChatRequest,
+    build_body,
+    cache_key,
+    output_limit,
+    with_output_limit,
+    worst_tokens,
+)
 from cornerman.clients.llm_types import ChatAnswer, Clock, LLMEndpoint
 from cornerman.clients.rates import Rates
 from cornerman.clients.retry import wait_seconds
@@ -31,6 +38,9 @@ __all__ = ["LLM", "ChatAnswer", "ChatRequest", "Clock", "LLMEndpoint"]
 OPENAI_URL = "https://api.openai.com/v1"
 # A server that asks for a longer wait is not coming back within a run.
 MAX_RETRY_AFTER_SECONDS = 60.0
+# An answer that found no room is asked for with this many times its limit, and at least so many
+# tokens: most models that think spend 1,000 to 8,000, and each try is paid.
+_LIMIT_FACTOR, _FIRST_LARGER_LIMIT = 4, 4_096
 
 _HINTS = {
     401: "Check SANDBOX_OPENAI_API_KEY (or OPENAI_API_KEY): the endpoint did not accept the key.",
@@ -91,6 +101,8 @@ class LLM:
         self._send_chat = send_chat
         # By how much calls of a model have passed their worst case; none should.
         self._overrun: dict[str, float] = {}
+        # The least output limit that has left a model room for text, where the asked one did not.
+        self._limits: dict[str, int] = {}
 
     async def __aenter__(self) -> LLM:
         return self
@@ -107,6 +119,10 @@ class LLM:
         self, scope: CallScope, request: ChatRequest, *, keep: Keep | None = None
     ) -> ChatAnswer:
         """Make a call, with retries, each attempt reserved before it and settled after.
+
+        An answer whose tokens ran out before any text came is asked for again with a larger
+        limit, up to the endpoint's `max_output_tokens`; what was enough for a model is asked for
+        at once from then on. Each such attempt is paid and booked.
 
         Failed attempts are booked at 0 where the endpoint answered with an error status or was
         not reached, at their usage where they had one, and at their worst case otherwise: what
@@ -141,7 +157,7 @@ class LLM:
         # Only our own server is told: a stranger has no use for it.
         headers = {"X-Cornerman-Role": request.role} if simulated else {}
         seconds = request.deadline_seconds
-        return _Call(
+        call = _Call(
             scope=scope,
             request=request,
             body=body,
@@ -151,19 +167,51 @@ class LLM:
             deadline=self._clock.now() + (math.inf if seconds is None else seconds),
             keep=keep,
         )
+        return self._with_limit(call, self._limits.get(request.model, 0))
+
+    @staticmethod
+    def _with_limit(call: _Call, limit: int) -> _Call:
+        """The call with room for at least `limit` tokens of output."""
+        if limit <= output_limit(call.body):
+            return call
+        body = with_output_limit(call.body, limit)
+        worst_pico = call.rates.worst_cost_pico(*worst_tokens(body))
+        return replace(call, body=body, worst_pico=worst_pico)
+
+    def _with_more_room(self, call: _Call) -> _Call | None:
+        """The call with the next larger limit of its output; None when there is no larger one."""
+        limit, most = output_limit(call.body), self._endpoint.max_output_tokens
+        if limit >= most:
+            return None
+        known = self._limits.get(call.request.model, 0)
+        larger = max(_LIMIT_FACTOR * limit, _FIRST_LARGER_LIMIT)
+        return self._with_limit(call, known if known > limit else min(most, larger))
 
     async def _attempts(self, call: _Call) -> ChatAnswer:
-        spent = 0
+        spent, waits = 0, 0
         for attempt in itertools.count(1):
             result, cost_pico = await self._attempt(call, attempt, spent)
             if isinstance(result, ChatAnswer):
+                self._remember_limit(call)
                 return result
             spent += cost_pico
-            wait = self._wait(call, result, attempt)
+            if result.out_of_tokens:
+                roomier = self._with_more_room(call)
+                if roomier is None:
+                    raise self._error(call, result, attempt)
+                call = roomier
+                continue
+            waits += 1
+            wait = self._wait(call, result, waits)
             if wait is None:
                 raise self._error(call, result, attempt)
             await self._clock.sleep(wait)
         raise AssertionError("unreachable: the count does not end")
+
+    def _remember_limit(self, call: _Call) -> None:
+        limit, model = output_limit(call.body), call.request.model
+        if limit > output_limit(build_body(call.request)):
+            self._limits[model] = max(limit, self._limits.get(model, 0))
 
     async def _attempt(
         self, call: _Call, attempt: int, spent: int
@@ -272,6 +320,11 @@ class LLM:
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         text = f"No answer of {call.request.model} at {host} after {tries}: {failure.message}"
         hint = _HINTS.get(failure.status_code or 0, "")
+        if failure.out_of_tokens:
+            hint = (
+                "The model thinks for longer than its answer may be: raise MAX_OUTPUT_TOKENS "
+                f"(now {self._endpoint.max_output_tokens:,}), or lower its reasoning_effort."
+            )
         if failure.kind == "connection":
             hint = "Check OPENAI_BASE_URL and that the endpoint is up."
         return LLMError(
@@ -279,6 +332,7 @@ class LLM:
             kind=failure.kind,
             status_code=failure.status_code,
             retry_after_seconds=failure.retry_after,
+            out_of_tokens=failure.out_of_tokens,
             hint=hint,
         )
 

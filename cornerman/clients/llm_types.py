@@ -21,6 +21,8 @@ class LLMEndpoint:
         api_key: None for endpoints without auth.
         simulated: The rehearsal endpoint answers; it is told each call's role in a header.
         retries: How many attempts may follow the first.
+        max_output_tokens: The largest limit under which an answer is asked for again whose
+            tokens were spent before its text began, as models that think do.
     """
 
     base_url: str | None
@@ -28,6 +30,7 @@ class LLMEndpoint:
     simulated: bool
     prices: PriceBook
     retries: int = 4
+    max_output_tokens: int = 16_384
 
 
 @dataclass(frozen=True)

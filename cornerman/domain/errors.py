@@ -159,6 +159,8 @@ class LLMError(CornermanError):
             `truncated`, `refused` (a 4xx that a retry does not mend), `schema`.
         status_code: HTTP status, when there was one.
         retry_after_seconds: What the server asked for, when it did.
+        out_of_tokens: The answer found no room under the largest limit, so asking again is
+            wasted; its case is recorded with `truncated` as the error's type.
     """
 
     code = "llm"
@@ -170,17 +172,20 @@ class LLMError(CornermanError):
         kind: str,
         status_code: int | None = None,
         retry_after_seconds: float | None = None,
+        out_of_tokens: bool = False,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
+        self.out_of_tokens = out_of_tokens
+        self.error_type = "truncated" if out_of_tokens else type(self).__name__
         self.status_code = status_code
         self.retry_after_seconds = retry_after_seconds
 
     @property
     def retryable(self) -> bool:
         """Whether the same call may succeed later."""
-        return self.kind not in {"refused", "schema"}
+        return not self.out_of_tokens and self.kind not in {"refused", "schema"}
 
 
 class UnpricedModelError(BadInputError):

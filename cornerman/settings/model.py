@@ -143,6 +143,13 @@ class LLMSettings(SettingsGroup):
         description="JSON: model to input and output USD per million tokens, for models that "
         "the price table lacks.",
     )
+    max_output_tokens: int = Field(
+        default=16_384,
+        ge=1,
+        le=1_000_000,
+        description="The largest limit under which an answer is asked for again whose tokens "
+        "were spent on thought.",
+    )
     rehearsal_seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="The rehearsal endpoint's answers depend on it."
     )
