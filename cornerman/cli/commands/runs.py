@@ -123,7 +123,8 @@ def show(
             booked = read_ledger_summary(session, run.id)
             cost = read_run_cost_pico(session, run.id)
             last = read_events(session, run.id, after=max(0, run.last_seq - events))
-    document = run_document(run, cost) | {"request": run.request, "result": run.result}
+    document = run_document(run, cost)
+    document |= {"request": run.request, "result": run.result}
     document |= {"ledger": booked, "events": [event.as_dict() for event in last]}
     out.document(document)
     if not json:
