@@ -15,6 +15,7 @@ import yaml
 from cornerman.cli.output import Out
 from cornerman.cli.store import database
 from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.domain.yaml_values import read_yaml
 
 _STDIN = "-"
 
@@ -29,11 +30,9 @@ def read_spec(source: str) -> dict[str, Any]:
         NotFoundError: There is no such file.
         BadInputError: It is not YAML or JSON, or not a mapping.
     """
-    import yaml
-
     try:
         # YAML holds JSON, save for tabs between tokens, which only JSON writers use.
-        spec: Any = yaml.safe_load(_read(source).replace("\t", "  "))
+        spec: Any = read_yaml(_read(source).replace("\t", "  "))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInputError(f"{source} is neither YAML nor JSON: {error}", field="spec") from error
     if not isinstance(spec, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -19,6 +20,25 @@ def as_text(value: Any) -> str:
     if isinstance(value, (dict, list, tuple)):
         return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
     return "" if value is None else str(value)
+
+
+def read_json(text: str) -> Any:
+    """The object or list that a text is the JSON of, numbers by value; None when it is none."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return _by_value(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _by_value(value: Any) -> Any:
+    """JSON with `1.0` as `1`, which are one number."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _by_value(held) for name, held in value.items()}
+    return [_by_value(held) for held in value] if isinstance(value, list) else value
 
 
 def expected_of(context: EvaluationContext) -> Any:
@@ -51,11 +71,29 @@ class ExactMatch(_TextEvaluator):
         expected = expected_of(context)
         if context.output == expected:
             return Score(1.0)
-        same = self._plain(context.output) == self._plain(expected)
-        return Score(1.0) if same else Score(0.0, f"expected {_short(expected)}")
+        if self._plain(context.output) == self._plain(expected) or self._is_same_json(
+            context.output, expected
+        ):
+            return Score(1.0)
+        reason = f"expected {_short(expected)}"
+        if isinstance(expected, bool) and isinstance(context.output, str):
+            reason += ", which is a boolean, and the answer is text: put it in quotes"
+        return Score(0.0, reason)
+
+    def _is_same_json(self, output: Any, expected: Any) -> bool:
+        """Whether a text is the JSON of the expected object or list, or of an equal text's."""
+        sides = [
+            read_json(side) if isinstance(side, str) else _by_value(side)
+            for side in (output, expected)
+        ]
+        if not all(isinstance(side, (dict, list)) for side in sides):
+            return False
+        given, wanted = (self._plain(side) for side in sides)
+        return given == wanted
 
     def _plain(self, value: Any) -> str:
-        text = as_text(value)
+        text = unicodedata.normalize("NFC", as_text(value))
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
         text = text.strip() if self.strip else text
         return text.casefold() if self.ignore_case else text
 

@@ -6,11 +6,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cornerman.domain.datasets.load import load_cases
 from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.parse import parse_train_spec
+from cornerman.domain.yaml_values import read_yaml
 
 EXAMPLE = "triage.yaml"
 
@@ -24,7 +23,7 @@ def example_training() -> TrainParameters:
 
 
 def _with_cases(folder: Path) -> dict[str, Any]:
-    spec: dict[str, Any] = yaml.safe_load((folder / EXAMPLE).read_text(encoding="utf-8"))
+    spec: dict[str, Any] = read_yaml((folder / EXAMPLE).read_text(encoding="utf-8"))
     known = parse_train_spec(
         spec | {"dataset": spec["dataset"] | {"path": str(folder / spec["dataset"]["path"])}},
         source="cli",

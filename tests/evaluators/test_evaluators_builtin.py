@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,19 @@ async def score(name: str, output: Any, expected: Any = None, **config: Any) -> 
         ("exact_match", "8", 8, {}, 1),
         ("exact_match", {"a": 1, "b": [2]}, {"b": [2], "a": 1}, {}, 1),
         ("exact_match", "It is 8.", "8", {}, 0),
+        ("exact_match", "cafe\u0301", "caf\u00e9", {}, 1),
+        ("exact_match", "a\r\nb\rc", "a\nb\nc", {}, 1),
+        ("exact_match", '{"b": [2],\n "a": 1.0}', {"a": 1, "b": [2]}, {}, 1),
+        ("exact_match", {"a": 1, "b": [2]}, '{"b": [2.0], "a": 1}', {}, 1),
+        ("exact_match", '{"b":2,"a":1}', '{"a": 1, "b": 2}', {}, 1),
+        ("exact_match", "[1,2.0]", [1, 2], {}, 1),
+        ("exact_match", '{"a": 1}', '{"a": 2}', {}, 0),
+        ("exact_match", '{"a": true}', '{"a": 1}', {}, 0),
+        ("exact_match", "[1, 2", [1, 2], {}, 0),
+        ("numeric", "42.0000001", 42, {}, 1),
+        ("numeric", "42.0000001", 42, {"relative": 0}, 0),
+        ("numeric", "1.234,5", 1234.5, {"locale": "de-AT"}, 1),
+        ("numeric", "1.234,5", "1 234,50", {"locale": "fr"}, 1),
         ("exact_match", None, "8", {}, 0),
         ("exact_match", None, None, {}, 1),
         ("contains", "It is 8.", "8", {}, 1),
@@ -85,6 +100,24 @@ def test_finds_the_last_number(text: Any, number: float | None) -> None:
     assert last_number(text) == number
 
 
+def stated() -> list[tuple[str, float]]:
+    """The texts of docs/numeric.md's table, each with its number."""
+    page = Path(__file__).parents[2] / "docs" / "numeric.md"
+    table = page.read_text(encoding="utf-8").partition("| config |")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    found = [(text, row[1]) for row in rows for text in re.findall(r"`([^`]+)`", row[0])]
+    return [(text, float(number)) for text, number in found]
+
+
+@pytest.mark.parametrize(("text", "number"), stated())
+def test_the_page_about_numeric_says_what_is_true(text: str, number: float) -> None:
+    assert last_number(text) == number
+
+
+async def test_a_boolean_label_against_a_text_says_so() -> None:
+    assert "put it in quotes" in str((await score("exact_match", "yes", True)).reason)
+
+
 @given(st.integers(-(10**12), 10**12))
 def test_reads_back_any_whole_number(number: int) -> None:
     assert last_number(f"The answer is {number:,}.") == number
@@ -95,6 +128,7 @@ def test_reads_back_any_whole_number(number: int) -> None:
     ("name", "config", "message"),
     [
         ("exact_match", {"ignorecase": True}, r"config\.ignorecase: unknown field; did you mean"),
+        ("numeric", {"locale": "d"}, r"config\.locale: 'd' is not a locale"),
         ("numeric", {"tolerance": -1}, r"config\.tolerance: -1 is under the limit of 0"),
         ("regex", {"pattern": "("}, r"config\.pattern: '\(' is not a regular expression"),
         ("json_schema", {}, "schema is required"),

@@ -14,6 +14,7 @@ from cornerman.domain.errors import (
     BudgetExceededError,
     ConflictError,
     KillSwitchActiveError,
+    LLMError,
     RunCancelledError,
 )
 from cornerman.domain.training.cases import CaseResult
@@ -254,3 +255,19 @@ async def test_a_process_that_lost_its_run_stores_nothing(make_bench: MakeBench)
     with pytest.raises(ConflictError, match="you works on it"):
         await run(bench)
     assert bench.rows() == [] and bench.events() == []
+
+
+async def test_an_answer_that_finds_no_room_is_truncated_and_its_case_is_not_run_again(
+    make_bench: MakeBench,
+):
+    bench = make_bench()
+    bench.server.script = lambda request, n: Reply(
+        "", usage=(20, request["max_tokens"]), finish_reason="length"
+    )
+    with pytest.raises(CaseErroredError) as caught:
+        await run(bench)
+    result = errored_result(bench.job(), caught.value, 1)
+    assert not caught.value.retried
+    assert result.error and result.error.type == "truncated"
+    assert isinstance(caught.value.error, LLMError)
+    assert "MAX_OUTPUT_TOKENS" in caught.value.error.hint

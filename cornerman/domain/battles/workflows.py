@@ -12,6 +12,7 @@ from cornerman.domain.battles import Speaker
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.training.candidates import Prompts
+from cornerman.domain.yaml_values import read_yaml
 
 
 class Limits(BaseModel):
@@ -89,9 +90,9 @@ def parse_workflow(text: str, *, name: str = "workflow") -> Workflow:
         BadInputError: It is no YAML, or a field is missing, unknown or out of bounds.
     """
     try:
-        data: Any = yaml.safe_load(text)
+        data: Any = read_yaml(text)
         workflow = Workflow.model_validate(data)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise BadInputError(f"{name} is not YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
