@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
+from cornerman.clients.adapting import Adaptations
 from cornerman.clients.booking import Booking
 from cornerman.clients.chat_answer import Completion, Failure, Usage
 from cornerman.clients.chat_request import (
@@ -68,6 +69,10 @@ class _Call:
     keep: Keep | None
 
 
+def _with_body(call: _Call, body: dict[str, Any]) -> _Call:
+    return replace(call, body=body, worst_pico=call.rates.worst_cost_pico(*worst_tokens(body)))
+
+
 class LLM:
     """Makes chat calls to one endpoint. Use it within one event loop.
 
@@ -103,6 +108,7 @@ class LLM:
         self._overrun: dict[str, float] = {}
         # The least output limit that has left a model room for text, where the asked one did not.
         self._limits: dict[str, int] = {}
+        self._adaptations = Adaptations()
 
     async def __aenter__(self) -> LLM:
         return self
@@ -122,7 +128,8 @@ class LLM:
 
         An answer whose tokens ran out before any text came is asked for again with a larger
         limit, up to the endpoint's `max_output_tokens`; what was enough for a model is asked for
-        at once from then on. Each such attempt is paid and booked.
+        at once from then on. Each such attempt is paid and booked. Parameters that the endpoint
+        refuses by name are adapted and asked for no more.
 
         Failed attempts are booked at 0 where the endpoint answered with an error status or was
         not reached, at their usage where they had one, and at their worst case otherwise: what
@@ -152,7 +159,7 @@ class LLM:
 
     def _prepare(self, scope: CallScope, request: ChatRequest, keep: Keep | None) -> _Call:
         rates = self._endpoint.prices.require(request.model)
-        body = build_body(request)
+        body = self._adaptations.apply(build_body(request))
         simulated = self._endpoint.simulated
         # Only our own server is told: a stranger has no use for it.
         headers = {"X-Cornerman-Role": request.role} if simulated else {}
@@ -174,9 +181,7 @@ class LLM:
         """The call with room for at least `limit` tokens of output."""
         if limit <= output_limit(call.body):
             return call
-        body = with_output_limit(call.body, limit)
-        worst_pico = call.rates.worst_cost_pico(*worst_tokens(body))
-        return replace(call, body=body, worst_pico=worst_pico)
+        return _with_body(call, with_output_limit(call.body, limit))
 
     def _with_more_room(self, call: _Call) -> _Call | None:
         """The call with the next larger limit of its output; None when there is no larger one."""
@@ -200,6 +205,11 @@ class LLM:
                 if roomier is None:
                     raise self._error(call, result, attempt)
                 call = roomier
+                continue
+            if result.status_code in {400, 422} and self._adaptations.learn(
+                call.body, result.message
+            ):
+                call = _with_body(call, self._adaptations.apply(call.body))
                 continue
             waits += 1
             wait = self._wait(call, result, waits)
