@@ -47,7 +47,8 @@ class Adaptations:
             Whether the call has something that it names and that was not refused before.
         """
         refused = self._refused[body["model"]]
-        found = {_NAMED.get(name, name) for name in _NAMES.findall(message)}
+        named: list[str] = _NAMES.findall(message)
+        found = {_NAMED.get(name, name) for name in named}
         new = {name for name in found if name in body and self._is_refused(name, message)}
         # Both limits refused: there is no third name, and the endpoint's words must be shown.
         new -= {name for name in new if _LIMIT_NAMES.get(name) in refused}
