@@ -22,9 +22,11 @@ from cornerman.flows.plumbing.quiet import tell_services_in_one_line, tell_stops
 from cornerman.rehearsal import rehearsal_endpoint
 from cornerman.settings import Settings, get_settings
 from cornerman.storage.database import Database, migrate
+from cornerman.storage.traces import create_trace
 from cornerman.tasks.agent import Agent
 from cornerman.tasks.judge import judge_chat
 from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.metering import AgentMetering
 from cornerman.tasks.training_context import TrainingContext
 
 
@@ -45,7 +47,8 @@ class Engine:
 
     def llm(self, *, cache: bool = False) -> LLM:
         """A client on this engine's endpoint and ledger."""
-        return LLM(self.endpoint, self.meter, cache=cache)
+        record = create_trace if self.settings.record_calls == "full" else None
+        return LLM(self.endpoint, self.meter, cache=cache, record=record)
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +95,13 @@ async def open_engine(settings: Settings | None = None) -> AsyncGenerator[Engine
 
 
 def make_context(
-    engine: Engine, spec: TrainParameters, run_id: str, *, llm: LLM, agent: Agent
+    engine: Engine,
+    spec: TrainParameters,
+    run_id: str,
+    *,
+    llm: LLM,
+    agent: Agent,
+    metering: AgentMetering | None = None,
 ) -> TrainingContext:
     """What the cases of a run share, in each process that runs some of them.
 
@@ -114,6 +123,7 @@ def make_context(
             chat=judge_chat(llm, settings),
         ),
         simulated=engine.simulated,
+        metering=metering,
     )
 
 

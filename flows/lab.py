@@ -22,11 +22,11 @@ from cornerman.tasks.case import (
     CASE_RETRIES,
     TASK_MARGIN_SECONDS,
     CaseErroredError,
-    CaseJob,
     errored_result,
     run_case,
     store_case,
 )
+from cornerman.tasks.case_progress import CaseJob
 from cornerman.tasks.rewrite import ask_optimizer
 from cornerman.tasks.training_context import TrainingContext
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from cornerman.flows.engine import Engine, make_context
 from cornerman.flows.training_run import TrainingRun
 from cornerman.optimizers import build_optimizer
 from cornerman.storage import checkpoints, runs, workflows
-from cornerman.tasks.agent import build_agent
+from cornerman.tasks.metering import meter_agent
+from cornerman.tasks.own_agents import build_agent
 from cornerman.tasks.training_context import TrainingContext
 
 
@@ -47,21 +49,24 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
     known = await engine.db.read(runs.read_run, run_id)
     best = await engine.db.read(checkpoints.read_best_checkpoint, spec.workflow_id)
     prompts = _starting_prompts(spec, known, best)
-    agent = build_agent(spec.graph_config, allowed)
-    optimizer = build_optimizer(spec.optimizer.strategy, allowed)
-    if is_chat_agent(spec.graph_config):
-        # An agent of the user's own may give its kwargs any meaning.
-        check_model_kwargs(prompts["system"].model_kwargs, field="prompts.system.model_kwargs")
-    _require_prices(engine, spec, prompts)
-    llm = engine.llm(cache=spec.cache)
-    try:
-        context = make_context(engine, spec, run_id, llm=llm, agent=agent)
+    async with contextlib.AsyncExitStack() as stack:
+        # Before its module is imported: it may make its client then.
+        metering = meter_agent(spec.graph_config, settings, engine.endpoint)
+        if metering is not None:
+            stack.push_async_callback(metering.close)
+        agent = build_agent(spec.graph_config, allowed)
+        optimizer = build_optimizer(spec.optimizer.strategy, allowed)
+        if is_chat_agent(spec.graph_config):
+            # An agent of the user's own may give its kwargs any meaning.
+            check_model_kwargs(prompts["system"].model_kwargs, field="prompts.system.model_kwargs")
+        _require_prices(engine, spec, prompts)
+        llm = engine.llm(cache=spec.cache)
+        stack.push_async_callback(llm.aclose)
+        context = make_context(engine, spec, run_id, llm=llm, agent=agent, metering=metering)
         start = Candidate(id="c0", prompts=prompts, origin="start")
         parent = _parent_id(spec, prompts, best)
         stored = await engine.db.write(_create, context, dataset_id, start, parent)
-    except BaseException:
-        await llm.aclose()
-        raise
+        stack.pop_all()
     return TrainingRun(
         context=context,
         llm=llm,

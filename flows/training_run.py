@@ -80,6 +80,8 @@ class TrainingRun:
         if self._elsewhere is not None:
             await self._elsewhere.close()
         await self.context.slots.close()
+        if self.context.metering is not None:
+            await self.context.metering.close()
         await self.llm.aclose()
 
     # -- the steps

@@ -1,8 +1,8 @@
 """Taking away what old runs wrote and nobody reads again; what they came to stays.
 
 A run that is pruned keeps its row with its result's figures, its candidates, its battles with
-their verdicts, and its checkpoints; its calls become sums. Gone are events, case results, turns
-and single calls, which are nearly all of the bytes.
+their verdicts, and its checkpoints; its calls become sums. Gone are events, case results, turns,
+single calls and their traces, which are nearly all of the bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cornerman.storage.database.types import as_dict, now
 from cornerman.storage.ledger import sums_by_role
 from cornerman.storage.tables import (
     battles,
+    call_traces,
     case_results,
     events,
     ledger_sums,
@@ -39,6 +40,7 @@ class Pruned:
     run_steps: int = 0
     turns: int = 0
     llm_calls: int = 0
+    call_traces: int = 0
 
     def __add__(self, other: Pruned) -> Pruned:
         return Pruned(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -94,7 +96,7 @@ def count_cache(session: Session, before: datetime) -> int:
 
 
 def _tables() -> tuple[Table, ...]:
-    return events, case_results, run_steps, turns, llm_calls
+    return events, case_results, run_steps, turns, llm_calls, call_traces
 
 
 def _belongs(table: Table, run_id: str) -> Any:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cornerman.clients.http_agent import call_http_agent
 from cornerman.clients.llm import LLM
-from cornerman.domain.aio import call_any
-from cornerman.domain.entrypoints import load_entrypoint
-from cornerman.domain.errors import BadInputError
 from cornerman.domain.money.ledger import CallScope
-from cornerman.domain.training import GraphOptions
 from cornerman.domain.training.candidates import Prompt, Prompts
-from cornerman.settings import Settings, resolve_references
+from cornerman.settings import Settings
 
 Messages = list[dict[str, Any]]
 
@@ -73,10 +67,13 @@ class AgentContext:
 
     Args:
         chat: `await context.chat(messages, prompt=prompts["system"])` makes a call that is
-            budgeted, booked in the ledger and retried; returns the answer's text. Calls that an
-            agent makes by other means are its own affair and are not in the ledger.
+            budgeted, booked in the ledger and retried; returns the answer's text.
         timeout_seconds: The case's time-out, which covers the agent and its evaluators.
         calls: For Cornerman's own agents.
+        base_url: OpenAI's API on this run's meter, for clients made by hand and for other
+            processes; clients that are made from the environment need not be told.
+        api_key: The key for it, valid until the case ends; for Anthropic's too.
+        anthropic_base_url: Anthropic's API on this run's meter.
     """
 
     run_id: str
@@ -86,6 +83,14 @@ class AgentContext:
     chat: Callable[..., Awaitable[str]]
     timeout_seconds: float
     calls: Calls | None = None
+    base_url: str = ""
+    api_key: str = ""
+    anthropic_base_url: str = ""
+
+    @property
+    def thread_id(self) -> str:
+        """Names this case's conversation; an agent that keeps state keeps it under this."""
+        return f"{self.run_id}/{self.candidate_id}/{self.case_id}"
 
 
 Agent = Callable[[dict[str, Any], dict[str, PromptText], AgentContext], Awaitable[Any]]
@@ -109,128 +114,64 @@ def _as_text(value: Any) -> str:
 
 def chat_messages(prompt: Prompt, inputs: Mapping[str, Any]) -> Messages:
     """The default agent's one call: the prompt as system message, the inputs as user message."""
-    user = _as_text(next(iter(inputs.values()))) if len(inputs) == 1 else _as_text(dict(inputs))
     return [
         {"role": "system", "content": fill_prompt(prompt.text, inputs)},
-        {"role": "user", "content": user},
+        {"role": "user", "content": user_text(inputs)},
     ]
 
 
-async def _chat_agent(
+def user_text(inputs: Mapping[str, Any]) -> str:
+    """A case's inputs as a user's message: the only one as it is, several as JSON."""
+    return _as_text(next(iter(inputs.values()))) if len(inputs) == 1 else _as_text(dict(inputs))
+
+
+def system_prompt(prompts: Mapping[str, PromptText]) -> PromptText | None:
+    """The prompt that stands first: the one named `system`, else the first that is trained."""
+    if "system" in prompts:
+        return prompts["system"]
+    trained = [name for name in prompts if dict.__getitem__(prompts, name).prompt.requires_grad]
+    return prompts[trained[0]] if trained else None
+
+
+async def chat_agent(
     inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
 ) -> Any:
+    """The agent of a request that names none: one chat call with the prompt named `system`."""
     system = prompts["system"]
     return await context.chat(chat_messages(system.prompt, inputs), prompt=system)
 
 
-def _callable_agent(target: Any, field_name: str) -> Agent:
-    wanted = _count_arguments(target, field_name)
+class PromptsGiven(dict[str, PromptText]):
+    """The prompts of one case, which know whether the agent has read them."""
 
-    async def agent(
-        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
-    ) -> Any:
-        return await call_any(target, *(inputs, prompts, context)[:wanted])
+    def __init__(self, prompts: Mapping[str, PromptText]) -> None:
+        super().__init__(prompts)
+        self.read = set[str]()
 
-    return agent
+    def __getitem__(self, name: str) -> PromptText:
+        found = super().__getitem__(name)
+        self.read.add(name)
+        return found
 
+    def get(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            return default
+        return self[name]
 
-def _count_arguments(target: Any, field_name: str) -> int:
-    """How many of (inputs, prompts, context) a callable takes.
+    def items(self) -> Any:
+        self.read.update(self)
+        return super().items()
 
-    Raises:
-        BadInputError: It needs more, or others.
-    """
-    try:
-        parameters = list(inspect.signature(target).parameters.values())
-    except (ValueError, TypeError):  # some written in C have no signature
-        return 3
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return 3
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    needed = [p.name for p in positional[3:] if p.default is p.empty]
-    needed += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-    if needed:
-        raise BadInputError(
-            f"{field_name}: the agent needs {', '.join(needed)}; it gets (inputs, prompts, "
-            "context), by position.",
-            field=field_name,
-        )
-    return min(len(positional), 3)
+    def values(self) -> Any:
+        self.read.update(self)
+        return super().values()
 
 
-def _runnable_agent(runnable: Any) -> Agent:
-    async def agent(
-        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
-    ) -> Any:
-        # LangChain and LangGraph read per-call values from `configurable`.
-        configurable = {
-            "prompts": {name: str(prompt) for name, prompt in prompts.items()},
-            "thread_id": f"{context.run_id}/{context.candidate_id}/{context.case_id}",
-            "context": context,
-        }
-        return await runnable.ainvoke(inputs, config={"configurable": configurable})
-
-    return agent
-
-
-def _http_agent(url: str, headers: dict[str, str]) -> Agent:
-    def resolved() -> dict[str, str]:
-        where = "graph_config.http.headers"
-        return {k: resolve_references(v, f"{where}.{k}") for k, v in headers.items()}
-
-    # What is missing must show before anything is spent. Kept unresolved all the same: a
-    # reference is looked up for each call, and nothing that holds headers holds a secret.
-    resolved()
-
-    async def agent(
-        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
-    ) -> Any:
-        texts = {name: str(prompt) for name, prompt in prompts.items()}
-        return await call_http_agent(url, resolved(), inputs, texts, context.timeout_seconds)
-
-    return agent
-
-
-def build_agent(graph: GraphOptions | None, allowed: list[str]) -> Agent:
-    """Make the agent that a request describes.
-
-    Raises:
-        EntrypointRefusedError: Its module is not on the allow-list; it was not imported.
-        BadInputError: It cannot be imported or called.
-    """
-    if graph is not None and graph.http is not None:
-        return _http_agent(graph.http.url, graph.http.headers)
-    if graph is None or graph.entrypoint is None:
-        return _chat_agent
-    field_name = "graph_config.entrypoint"
-    target = load_entrypoint(graph.entrypoint, allowed, field_name)
-    if inspect.isclass(target):
-        target = _instance(target, graph.entrypoint, field_name)
-    if hasattr(target, "ainvoke"):
-        return _runnable_agent(target)
-    if callable(target):
-        return _callable_agent(target, field_name)
-    raise BadInputError(
-        f"{field_name}: {graph.entrypoint!r} is a {type(target).__name__}; expected a callable "
-        "(inputs, prompts, context) -> output, or an object with ainvoke.",
-        field=field_name,
-    )
-
-
-def _instance(kind: type[Any], entrypoint: str, field_name: str) -> Any:
-    try:
-        return kind()
-    except Exception as error:
-        raise BadInputError(
-            f"{field_name}: {entrypoint!r} is a class that could not be made without arguments: "
-            f"{type(error).__name__}: {error}",
-            field=field_name,
-        ) from error
-
-
-def prompts_for_agent(prompts: Prompts) -> dict[str, PromptText]:
+def prompts_for_agent(prompts: Prompts) -> PromptsGiven:
     """The candidate's prompts in the agent's form, made anew for each case."""
-    return {name: PromptText(prompt.model_copy(deep=True)) for name, prompt in prompts.items()}
+    return PromptsGiven(
+        {name: PromptText(prompt.model_copy(deep=True)) for name, prompt in prompts.items()}
+    )
 
 
 def isolated(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from prefect import task
@@ -16,57 +16,36 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from cornerman.clients.llm import ChatRequest
 from cornerman.domain.aio import Deadline, TimeUpError, within
 from cornerman.domain.errors import CornermanError, StopError
-from cornerman.domain.json_values import as_json
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.runs import NewEvent
 from cornerman.domain.secrets import redact, redact_json
-from cornerman.domain.seeds import derived_seed
 from cornerman.domain.statistics import weighted_score
-from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import (
     Case,
     CaseError,
     CaseResult,
     EvaluationContext,
     Score,
-    Split,
 )
+from cornerman.domain.training.outputs import read_output
 from cornerman.storage import cases as case_rows
-from cornerman.storage import events, runs
-from cornerman.tasks.agent import AgentContext, Calls, PromptText, isolated, prompts_for_agent
+from cornerman.storage import events, runs, traces
+from cornerman.tasks.agent import isolated, prompts_for_agent
+from cornerman.tasks.case_progress import (
+    CaseJob,
+    CaseProgress,
+    agent_context,
+    open_key,
+)
 from cornerman.tasks.judge import judging
 from cornerman.tasks.meter import telling_waits
-from cornerman.tasks.training_context import TrainingContext, case_subject, texts_of
+from cornerman.tasks.metering import calling_for
+from cornerman.tasks.training_context import TrainingContext, case_subject
 
 _STACK_LIMIT = 4_000
-
-
-class CaseJob:
-    """Which case to run for which candidate; opaque to Prefect, as `TrainingContext` is."""
-
-    def __init__(
-        self, candidate: Candidate, case: Case, split: Split, epoch: int, repeat: int = 0
-    ) -> None:
-        self.candidate = candidate
-        self.case = case
-        self.split: Split = split
-        self.epoch = epoch
-        self.repeat = repeat
-        # Whether the flow took a slot for it before its task began.
-        self.has_slot = False
-
-    @property
-    def subject(self) -> str:
-        return case_subject(self.candidate.id, self.case.id, self.repeat)
-
-    def __str__(self) -> str:
-        """The task run's name."""
-        repeat = f" repeat {self.repeat}" if self.repeat else ""
-        return f"{self.candidate.id} case {self.case.id}{repeat}"
 
 
 class CaseErroredError(CornermanError):
@@ -129,6 +108,12 @@ async def store_case(context: TrainingContext, result: CaseResult) -> CaseResult
 
 def _store(session: Any, context: TrainingContext, result: CaseResult) -> None:
     runs.require_held(session, context.run_id, context.owner)
+    if context.metering is not None:
+        traces.forget_replays(
+            session,
+            context.run_id,
+            case_subject(result.candidate_id, result.case.id, result.repeat),
+        )
     # The row is unique, so the event needs no key of its own to be written once.
     if case_rows.create_case_result(session, context.run_id, result):
         events.create_event(session, context.run_id, progress_event(result))
@@ -160,10 +145,6 @@ CASE_RETRIES = 2
 # The case's own time-out is exact and leaves out waiting for a slot or for money; the task's is
 # the backstop behind it.
 TASK_MARGIN_SECONDS = 600.0
-
-
-class CaseOverError(CornermanError):
-    """A case that was told to stop, and went on, asked for a model call."""
 
 
 async def _retry_condition(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -210,10 +191,11 @@ async def run_case(context: TrainingContext, job: CaseJob) -> CaseResult:
 async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> CaseResult:
     timeout = context.spec.optimizer.case_timeout_seconds
     deadline = Deadline(timeout)
-    progress = _Progress(deadline)
+    progress = CaseProgress(deadline)
     try:
         with telling_waits(deadline.extend):
             evaluations = await within(deadline, _answer_and_score(context, job, progress))
+        progress.is_well = True
     except TimeUpError:
         return _timed_out(job, progress, timeout, started)
     except StopError:
@@ -225,6 +207,7 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
         raise CaseErroredError(error, progress.output) from None
     finally:
         progress.is_over = True
+        await progress.close_keys()
     weights = context.spec.weights
     return CaseResult(
         case=job.case,
@@ -240,35 +223,24 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
     )
 
 
-@dataclass
-class _Progress:
-    """How far a case came before its time was up, and whether it has ended."""
-
-    deadline: Deadline
-    output: Any = None
-    is_over: bool = False
-
-    def require_open(self) -> None:
-        """Refuse what a case that ignores its cancellation still wants; its money is counted.
-
-        Raises:
-            CaseOverError: Its time is up.
-        """
-        if self.is_over or self.deadline.remaining <= 0:
-            raise CaseOverError("The case's time is up; it can make no more model calls.")
-
-
 async def _answer_and_score(
-    context: TrainingContext, job: CaseJob, progress: _Progress
+    context: TrainingContext, job: CaseJob, progress: CaseProgress
 ) -> dict[str, Score]:
+    key = await open_key(context, job, progress, "agent")
     began = time.perf_counter()
-    output = await context.agent(
-        isolated(job.case.inputs),
-        prompts_for_agent(job.candidate.prompts),
-        _agent_context(context, job, progress),
-    )
+    try:
+        with calling_for(key):
+            output = await context.agent(
+                isolated(job.case.inputs),
+                prompts_for_agent(job.candidate.prompts),
+                agent_context(context, job, progress, key),
+            )
+    finally:
+        progress.require_in_budget()
     progress.require_open()
-    progress.output = redact_json(as_json(output))
+    said = read_output(output)
+    progress.output = redact_json(said.value)
+    state = redact_json(said.whole)
     duration_ms = _elapsed_ms(began)
 
     def scope() -> CallScope:
@@ -276,14 +248,16 @@ async def _answer_and_score(
         return context.scope(job.subject)
 
     scores = dict[str, Score]()
-    with judging(scope):
+    own = await open_key(context, job, progress, "judge") if context.evaluators else None
+    with judging(scope), calling_for(own):
         for name, evaluate in context.evaluators.items():
-            score = await evaluate(_evaluated(job.case, progress.output, duration_ms))
+            score = await evaluate(_evaluated(job.case, progress.output, state, duration_ms))
             scores[name] = replace(score, reason=score.reason and redact(score.reason))
+    progress.require_in_budget()
     return scores
 
 
-def _evaluated(case: Case, output: Any, duration_ms: float) -> EvaluationContext:
+def _evaluated(case: Case, output: Any, state: Any, duration_ms: float) -> EvaluationContext:
     """What one evaluator gets: copies, so that it can spoil nothing for the next one."""
     return EvaluationContext(
         inputs=isolated(case.inputs),
@@ -291,40 +265,7 @@ def _evaluated(case: Case, output: Any, duration_ms: float) -> EvaluationContext
         expected_output=isolated(case.expected_output),
         metadata=isolated(case.metadata),
         duration_ms=duration_ms,
-    )
-
-
-def _agent_context(context: TrainingContext, job: CaseJob, progress: _Progress) -> AgentContext:
-    calls = 0
-
-    async def chat(
-        messages: list[dict[str, Any]], *, prompt: PromptText | None = None, **kwargs: Any
-    ) -> str:
-        nonlocal calls
-        progress.require_open()
-        calls += 1
-        extra = (dict(prompt.model_kwargs) if prompt is not None else {}) | kwargs
-        model = extra.pop("model", None) or (prompt.model if prompt is not None else None)
-        seed = derived_seed(context.spec.optimizer.seed, job.subject, calls)
-        request = ChatRequest(
-            role="agent",
-            model=model or context.settings.model_for("agent"),
-            messages=texts_of(messages),
-            # At temperature 0 a seed means nothing and would only defeat the response cache.
-            seed=seed if extra.get("temperature") else None,
-            extra=extra,
-            timeout_seconds=context.spec.optimizer.case_timeout_seconds,
-        )
-        return (await context.llm.chat(context.scope(job.subject), request)).text
-
-    return AgentContext(
-        run_id=context.run_id,
-        case_id=job.case.id,
-        candidate_id=job.candidate.id,
-        epoch=job.epoch,
-        chat=chat,
-        timeout_seconds=context.spec.optimizer.case_timeout_seconds,
-        calls=Calls(context.llm, context.scope(job.subject), context.settings),
+        state=isolated(state),
     )
 
 
@@ -332,7 +273,7 @@ def _elapsed_ms(started: float) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _timed_out(job: CaseJob, progress: _Progress, timeout: float, started: float) -> CaseResult:
+def _timed_out(job: CaseJob, progress: CaseProgress, timeout: float, started: float) -> CaseResult:
     message = f"No answer within case_timeout_seconds of {timeout:g}."
     return CaseResult(
         case=job.case,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Generator
@@ -52,6 +53,8 @@ class DatabaseMeter:
         self._db = db
         self._open: dict[str, CallScope] = {}
         self._tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+        # The metering endpoint books in a thread of its own.
+        self._lock = threading.Lock()
 
     async def reserve(self, scope: CallScope, call: CallEstimate) -> str:
         call_id, pause = uuid.uuid4().hex, _FIRST_PAUSE_SECONDS
@@ -61,15 +64,17 @@ class DatabaseMeter:
                 tell(pause)
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
-        self._open[call_id] = scope
+        with self._lock:
+            self._open[call_id] = scope
         return call_id
 
     async def settle(self, call_id: str, outcome: CallOutcome, also: Also | None = None) -> None:
-        scope = self._open.pop(call_id, None)
-        if scope is not None:
-            tally = self._tallies[scope.run_id, scope.subject]
-            tally.cost_pico += outcome.cost_pico
-            tally.calls += 1
+        with self._lock:
+            scope = self._open.pop(call_id, None)
+            if scope is not None:
+                tally = self._tallies[scope.run_id, scope.subject]
+                tally.cost_pico += outcome.cost_pico
+                tally.calls += 1
         try:
             await self._db.write(_settle, call_id, outcome, also)
         except StorageError:
@@ -83,7 +88,8 @@ class DatabaseMeter:
         answer = await self._db.read(steps.read_cached_answer, cache_key)
         if answer is not None:
             await self._db.write(ledger.create_cached_call, scope, call)
-            self._tallies[scope.run_id, scope.subject].calls += 1
+            with self._lock:
+                self._tallies[scope.run_id, scope.subject].calls += 1
         return answer
 
     async def store_cached(self, cache_key: str, answer: str) -> None:
@@ -91,7 +97,8 @@ class DatabaseMeter:
 
     def take_tally(self, run_id: str, subject: str) -> Tally:
         """What the subject's calls cost since the last asking; forgets it."""
-        return self._tallies.pop((run_id, subject), Tally())
+        with self._lock:
+            return self._tallies.pop((run_id, subject), Tally())
 
 
 def _settle(session: Any, call_id: str, outcome: CallOutcome, also: Also | None) -> None:

@@ -12,7 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cornerman.clients.llm import LLM
-from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
+from cornerman.domain.errors import (
+    CornermanError,
+    KillSwitchActiveError,
+    RunCancelledError,
+    StopError,
+)
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.training import TrainParameters
@@ -22,6 +27,7 @@ from cornerman.settings import Settings
 from cornerman.storage.database import Database
 from cornerman.tasks.agent import Agent
 from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.metering import AgentMetering
 from cornerman.tasks.slots import CASE_TAG, SharedSlots
 
 # A million USD: more than any run, and far inside the databases' integers.
@@ -56,6 +62,7 @@ class TrainingContext:
         agent: Agent,
         evaluators: Mapping[str, Evaluator],
         simulated: bool,
+        metering: AgentMetering | None = None,
     ) -> None:
         self.run_id = run_id
         self.spec = spec
@@ -66,6 +73,10 @@ class TrainingContext:
         self.agent = agent
         self.evaluators = evaluators
         self.simulated = simulated
+        # None where the agent calls by `context.chat` alone.
+        self.metering = metering
+        if metering is not None:
+            metering.open(self)
         # The process that works on the run; see `begin`.
         self.owner = ""
         self.slots = SharedSlots(
@@ -108,6 +119,11 @@ class TrainingContext:
         """Start no more work; the first reason stands."""
         if self.stopping is None:
             self.stopping = reason
+        # What must hold within a second cuts calls in flight too; a budget lets them end.
+        if self.metering is not None and isinstance(
+            reason, (KillSwitchActiveError, RunCancelledError)
+        ):
+            self.metering.stop(reason)
 
     def kill_switch_turned_on(self, reason: str) -> None:
         self.stop(KillSwitchActiveError(reason))

@@ -56,6 +56,7 @@ class ChatRequest:
         timeout_seconds: For one attempt, from sending to the last byte.
         deadline_seconds: For all attempts and the waits between them; None: the caller ends it.
         stream: Have the answer streamed; it is returned whole all the same.
+        prompts: Names of the prompts whose text is in the messages, for the call's trace.
     """
 
     role: Role
@@ -69,6 +70,7 @@ class ChatRequest:
     timeout_seconds: float = 60.0
     deadline_seconds: float | None = None
     stream: bool = False
+    prompts: tuple[str, ...] = ()
 
 
 def check_model_kwargs(kwargs: Mapping[str, Any], *, field: str = "model_kwargs") -> None:

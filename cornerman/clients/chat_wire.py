@@ -52,6 +52,8 @@ def open_client(base_url: str, api_key: str | None) -> openai.AsyncOpenAI:
         headers={"Accept-Encoding": "identity"},
         event_hooks={"response": [bound_response]},
     )
+    # The meter leaves alone what is booked here already.
+    http.is_booked = True  # pyright: ignore[reportAttributeAccessIssue]
     return openai.AsyncOpenAI(
         base_url=base_url,
         # openai refuses to start without a key; an endpoint without auth ignores it.

@@ -7,8 +7,8 @@ request to the gateway, which must not fetch what strangers name.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from cornerman.domain.errors import CornermanError
@@ -23,7 +23,8 @@ class HttpAgentError(CornermanError):
     """An agent behind HTTP gave no usable answer.
 
     Args:
-        kind: `timeout`, `connection`, `status`, `redirect`, `too_large` or `bad_request`.
+        kind: `timeout`, `connection`, `status`, `redirect`, `too_large`, `bad_answer` or
+            `bad_request`.
         status_code: HTTP status, when there was one.
     """
 
@@ -47,15 +48,14 @@ class HttpAgentError(CornermanError):
 async def call_http_agent(
     url: str,
     headers: Mapping[str, str],
-    inputs: Mapping[str, Any],
-    prompts: Mapping[str, str],
+    body: Mapping[str, Any],
     timeout_seconds: float,
 ) -> Any:
-    """POST `{"inputs", "prompts"}` as JSON and return the agent's output.
+    """POST a body such as `{"inputs", "prompts", "thread_id"}` and return the agent's output.
 
     Args:
         headers: Sent as they are, such as an Authorization; their values stay out of errors.
-        prompts: Texts by name.
+        body: Sent as JSON.
         timeout_seconds: From connecting to the last byte.
 
     Returns:
@@ -70,7 +70,7 @@ async def call_http_agent(
 
     redactor = Redactor(*_secrets(url, headers))
     try:
-        body = json.dumps({"inputs": inputs, "prompts": prompts}, allow_nan=False).encode()
+        content = json.dumps(body, allow_nan=False).encode()
     except (TypeError, ValueError) as exc:
         raise HttpAgentError(f"The case's inputs are not JSON: {exc}", kind="bad_request") from exc
     sent = {"Accept-Encoding": "identity", **headers, "Content-Type": "application/json"}
@@ -78,7 +78,7 @@ async def call_http_agent(
     problem: HttpAgentError
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            return _output(await _post(session, url, sent, body, redactor))
+            return _output(await _post(session, url, sent, content, redactor))
     except TimeoutError:
         message = f"The agent at {_place(url)} gave no answer within {timeout_seconds:g} s"
         problem = HttpAgentError(message, kind="timeout")
@@ -88,6 +88,38 @@ async def call_http_agent(
         hint = "Check graph_config.http.url and that the agent is up."
         problem = HttpAgentError(message, kind="connection", hint=hint)
     raise problem
+
+
+async def call_chat_agent(
+    url: str,
+    headers: Mapping[str, str],
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    timeout_seconds: float,
+) -> Any:
+    """Ask an agent that is an OpenAI-compatible endpoint; return its message's text.
+
+    Args:
+        url: With or without its `/chat/completions`.
+
+    Raises:
+        HttpAgentError: As `call_http_agent`, or an answer without a message.
+    """
+    if not urlsplit(url).path.rstrip("/").endswith("/chat/completions"):
+        url = f"{url.rstrip('/')}/chat/completions"
+    body = {"model": model, "messages": list(messages)}
+    answer = await call_http_agent(url, headers, body, timeout_seconds)
+    try:
+        content = answer["choices"][0]["message"]["content"]
+    except (TypeError, KeyError, IndexError):
+        raise HttpAgentError(
+            f"The agent at {_place(url)} answered no chat completion: {answer!r:.200}",
+            kind="bad_answer",
+        ) from None
+    if isinstance(content, list):
+        parts = [part for part in cast("list[Any]", content) if isinstance(part, dict)]
+        return "".join(str(cast("dict[str, Any]", part).get("text", "")) for part in parts)
+    return content or ""
 
 
 async def _post(

@@ -31,12 +31,12 @@ from cornerman.clients.llm_types import ChatAnswer, Clock, LLMEndpoint
 from cornerman.clients.rates import Rates
 from cornerman.clients.retry import wait_seconds
 from cornerman.domain.errors import LLMError
-from cornerman.domain.money.ledger import CallEstimate, CallOutcome, CallScope, Meter
+from cornerman.domain.money.ledger import Also, CallEstimate, CallOutcome, CallScope, Meter
 from cornerman.domain.secrets import Redactor
+from cornerman.domain.traces import CallTrace, Recorded, Recorder
 
 __all__ = ["LLM", "ChatAnswer", "ChatRequest", "Clock", "LLMEndpoint"]
 
-OPENAI_URL = "https://api.openai.com/v1"
 # A server that asks for a longer wait is not coming back within a run.
 MAX_RETRY_AFTER_SECONDS = 60.0
 # An answer that found no room is asked for with this many times its limit, and at least so many
@@ -78,6 +78,7 @@ class LLM:
 
     Args:
         cache: Serve calls at temperature 0 that were made before from the meter's store.
+        record: Stores what a call said in the transaction that settles it.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class LLM:
         meter: Meter,
         *,
         cache: bool = False,
+        record: Recorder | None = None,
         clock: Clock | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -93,9 +95,10 @@ class LLM:
         self._meter = meter
         self._booking = Booking(meter)
         self._cache = cache
+        self._record = record
         self._clock = clock or Clock()
         self._rng = rng or Random()
-        self._base_url = endpoint.base_url or OPENAI_URL
+        self._base_url = endpoint.openai_url
         key = endpoint.api_key
         secret = key.get_secret_value() if key else None
         self._redactor = Redactor(secret)
@@ -248,17 +251,33 @@ class LLM:
         latency = (self._clock.now() - started) * 1000
         outcome = self._outcome(call, result, worst, latency)
         if isinstance(result, Failure):
-            await self._booking.settle(call_id, outcome)
+            await self._booking.settle(call_id, outcome, self._also(call, call_id, None))
             return result, outcome.cost_pico
         answer = self._answer(call, result, outcome, attempt, spent + outcome.cost_pico)
-        keep = call.keep
+        await self._booking.settle(call_id, outcome, self._also(call, call_id, answer))
+        return answer, outcome.cost_pico
+
+    def _also(self, call: _Call, call_id: str, answer: ChatAnswer | None) -> Also | None:
+        """What is stored with a call's settlement: its trace, and what its caller keeps of it."""
+        record, keep, request = self._record, call.keep, call.request
+        if record is None and (keep is None or answer is None):
+            return None
+        said = None if answer is None else {"role": "assistant", "content": answer.text}
+        trace = CallTrace(
+            role=request.role,
+            model=request.model,
+            prompts=request.prompts,
+            messages=call.body["messages"],
+            response=said,
+        )
 
         def also(session: Any) -> None:
-            if keep is not None:
+            if keep is not None and answer is not None:
                 keep(session, answer)
+            if record is not None:
+                record(session, call_id, Recorded(call.scope, trace))
 
-        await self._booking.settle(call_id, outcome, also)
-        return answer, outcome.cost_pico
+        return also
 
     async def _send(self, call: _Call, now: float) -> Completion | Failure:
         remaining = call.deadline - now

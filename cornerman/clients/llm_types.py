@@ -11,6 +11,8 @@ from pydantic import SecretStr
 
 from cornerman.clients.prices import PriceBook
 
+OPENAI_URL = "https://api.openai.com/v1"
+
 
 @dataclass(frozen=True)
 class LLMEndpoint:
@@ -31,6 +33,11 @@ class LLMEndpoint:
     prices: PriceBook
     retries: int = 4
     max_output_tokens: int = 16_384
+
+    @property
+    def openai_url(self) -> str:
+        """Its address, OpenAI's own where none is set."""
+        return self.base_url or OPENAI_URL
 
 
 @dataclass(frozen=True)

@@ -22,19 +22,23 @@ from cornerman.domain.money import Price
 _DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 
-def find_rates(model: str, base_url: str | None, now: datetime) -> Rates | None:
+def find_rates(
+    model: str, base_url: str | None, now: datetime, *, embedding: bool = False
+) -> Rates | None:
     """Return the prices of `model` at `now`, or None when the table has none.
 
     Args:
         model: As the endpoint calls it: `gpt-4o-mini`, `gpt-4o-mini-2024-07-18`,
             `openai/gpt-4o-mini`, `openrouter/openai/gpt-4o`.
         base_url: The endpoint; when the table knows it, its provider is asked first.
+        embedding: The model gives no output that is paid for.
     """
     found = _find_model(model, base_url)
     if found is None:
         return None
     provider_id, info = found
-    return _rates(f"genai-prices {provider_id}/{info.id}", info.get_prices(now))
+    prices = info.get_prices(now)
+    return _rates(f"genai-prices {provider_id}/{info.id}", prices, embedding=embedding)
 
 
 @lru_cache(maxsize=1024)
@@ -62,8 +66,10 @@ def _lookups(model: str, base_url: str | None) -> Iterator[tuple[str, str | None
             yield rest, prefix, None
 
 
-def _rates(source: str, prices: ModelPrice) -> Rates | None:
-    values: dict[str, Decimal | TieredPrices | None] = vars(prices)
+def _rates(source: str, prices: ModelPrice, *, embedding: bool = False) -> Rates | None:
+    values: dict[str, Decimal | TieredPrices | None] = dict(vars(prices))
+    if embedding and values.get("output_mtok") is None:
+        values["output_mtok"] = Decimal(0)
     # A model without either price is no chat model, or one whose calls cannot be bounded.
     if values.get("input_mtok") is None or values.get("output_mtok") is None:
         return None

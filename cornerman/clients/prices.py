@@ -34,8 +34,11 @@ class PriceBook:
         }
         self._base_url = base_url
 
-    def require(self, model: str) -> Rates:
+    def require(self, model: str, *, embedding: bool = False) -> Rates:
         """Return the model's prices of now.
+
+        Args:
+            embedding: Only input is paid for, so that a price of the output is not asked for.
 
         Raises:
             UnpricedModelError: Neither the table nor MODEL_PRICES knows the model.
@@ -47,7 +50,7 @@ class PriceBook:
         # The table takes 0.4 s to import, which a rehearsal or a help text need not wait for.
         from cornerman.clients.price_table import find_rates
 
-        rates = find_rates(model, self._base_url, datetime.now(UTC))
+        rates = find_rates(model, self._base_url, datetime.now(UTC), embedding=embedding)
         if rates is None:
             raise UnpricedModelError(model)
         return rates

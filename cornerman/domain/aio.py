@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import thread as futures_threads
 from typing import Any, NoReturn, TypeVar, cast
 
+from cornerman.domain.lent_loop import LentLoop
+
 T = TypeVar("T")
 
 # How long a case that was told to stop may take to do so before it is left behind.
@@ -74,6 +76,8 @@ async def call_in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) 
             set_it(value)
 
     def run() -> None:
+        # A synchronous agent may ask its framework for a loop, and its framework this thread.
+        asyncio.set_event_loop(LentLoop(loop))
         try:
             outcome: tuple[Callable[[Any], None], Any] = (
                 future.set_result,

@@ -140,9 +140,9 @@ TOO_DEEP = "(nested too deeply)"
 def as_json(value: Any, depth: int = 0) -> Any:
     """Turn what an agent returned into plain JSON values.
 
-    Pydantic models and dataclasses become objects, LangChain messages their content, arrays and
-    numbers of NumPy and its kind lists and numbers, bytes text, anything unknown its text. NaN
-    and infinities become None.
+    Pydantic models and dataclasses become objects, LangChain messages `{"role", "content"}` with
+    what they called (one alone its content), arrays and numbers of NumPy and its kind lists and
+    numbers, bytes text, anything unknown its text. NaN and infinities become None.
     """
     if value is None or isinstance(value, (bool, int)):
         return value
@@ -161,9 +161,33 @@ def as_json(value: Any, depth: int = 0) -> Any:
     return _object_as_json(value, depth)
 
 
+_ROLES = {"human": "user", "ai": "assistant"}
+_MESSAGE_PARTS = ("name", "tool_calls", "tool_call_id")
+
+
+def is_message(value: Any) -> bool:
+    """Whether a value is one message of a conversation: LangChain's, or `{"role", "content"}`."""
+    if isinstance(value, Mapping):
+        return "content" in value and ("role" in value or "type" in value)
+    has_role = any(isinstance(getattr(value, name, None), str) for name in ("role", "type"))
+    return not isinstance(value, type) and has_role and hasattr(value, "content")
+
+
+def _message(value: Any) -> dict[str, Any]:
+    """A message object as `{"role", "content"}` and what it called."""
+    role = getattr(value, "role", None) or getattr(value, "type", "")
+    found = {"role": _ROLES.get(role, role), "content": as_json(value.content, 1)}
+    for name in _MESSAGE_PARTS:
+        if held := getattr(value, name, None):
+            found[name] = as_json(held, 1)
+    return found
+
+
 def _object_as_json(value: Any, depth: int) -> Any:
     if isinstance(value, type):
         return str(value)  # what follows is asked of objects
+    if is_message(value):
+        return value.content if depth == 0 and isinstance(value.content, str) else _message(value)
     if isinstance(getattr(value, "content", None), str):
         return value.content
     if hasattr(value, "model_dump"):

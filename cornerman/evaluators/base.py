@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from cornerman.domain.entrypoints import check_entrypoint, load_entrypoint
 from cornerman.domain.errors import BadInputError, StopError
 from cornerman.domain.training import EvaluatorOptions
 from cornerman.domain.training.cases import EvaluationContext, Score
+from cornerman.domain.training.outputs import part_at
 from cornerman.domain.training.parse import bad_input
 from cornerman.evaluators.verdicts import EvaluatorFailure, failure_of, to_score
 
@@ -186,10 +188,14 @@ def build_evaluator(
         BadInputError: It cannot be imported, or does not take the given config.
     """
     found = load_entrypoint(spec.entrypoint, allowed, f"{field}.entrypoint")
+    path, spec = _split_path(found, spec)
     call = bind(found, spec, chat, field)
 
     async def evaluate(context: EvaluationContext) -> Score:
         try:
+            if path is not None:
+                whole = context.output if context.state is None else context.state
+                context = replace(context, output=part_at(whole, path))
             returned = await _call(call, context)
         except (StopError, EvaluatorFailure):
             raise  # a stop ends the run; it is no fault of the case
@@ -198,6 +204,20 @@ def build_evaluator(
         return to_score(spec.id, returned)
 
     return evaluate
+
+
+def _split_path(found: Any, spec: EvaluatorOptions) -> tuple[str | None, EvaluatorOptions]:
+    """`config: {path: ...}`, which names a part of what the agent returned, and the rest.
+
+    An evaluator that has a parameter of that name gets it as any other.
+    """
+    path = spec.config.get("path")
+    fields = getattr(found, "model_fields", {})
+    own = "path" in fields or any(each.name == "path" for each in _parameters(found))
+    if own or not isinstance(path, str) or not path:
+        return None, spec
+    rest = {name: value for name, value in spec.config.items() if name != "path"}
+    return path, spec.model_copy(update={"config": rest})
 
 
 async def _call(call: Callable[..., Any], context: EvaluationContext) -> Any:

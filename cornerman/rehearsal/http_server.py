@@ -1,4 +1,4 @@
-"""Completion objects and stream chunks in OpenAI's form, every one marked as simulated.
+"""The endpoint's addresses: chats, responses, messages, embeddings and models, all simulated.
 
 HTTP/1.1 on asyncio's bare protocol: keep-alive, one answer at a time a connection.
 
@@ -12,77 +12,28 @@ import asyncio
 import json
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from cornerman.rehearsal.chat_form import SIMULATED, completion_events, completion_of
+from cornerman.rehearsal.messages_form import (
+    chat_of_message,
+    message_error,
+    message_events,
+    message_of,
+)
+from cornerman.rehearsal.reply import Reply, make_reply
 from cornerman.rehearsal.request import (
     MODEL_PREFIX,
     ROLES,
     ChatRequest,
     RefusedRequestError,
+    parse_body,
     parse_request,
 )
-from cornerman.rehearsal.roles import reply_to
-from cornerman.rehearsal.words import (
-    Timing,
-    count_prompt_tokens,
-    count_tokens,
-    cut_text,
-    split_for_stream,
-)
-
-SIMULATED = "simulated"
-
-
-def complete(request: ChatRequest, server_seed: int) -> dict[str, Any]:
-    """The whole completion object; `created` is 0 since a reply depends on no clock."""
-    text, was_cut = cut_text(reply_to(request, server_seed), request.max_tokens)
-    prompt_tokens = count_prompt_tokens(message.content for message in request.messages)
-    completion_tokens = count_tokens(text)
-    return {
-        "id": f"chatcmpl-rehearsal-{request.digest}",
-        "object": "chat.completion",
-        "created": 0,
-        "model": f"{MODEL_PREFIX}{request.role}",
-        "system_fingerprint": SIMULATED,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": "length" if was_cut else "stop",
-            }
-        ],
-        "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0},
-        },
-    }
-
-
-def stream_events(completion: dict[str, Any], include_usage: bool) -> bytes:
-    """The same completion as server-sent events, closed by `[DONE]`."""
-    choice = completion["choices"][0]
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": piece} for piece in split_for_stream(choice["message"]["content"])]
-    chunks = [_chunk(completion, [_delta(delta, None)]) for delta in deltas]
-    chunks.append(_chunk(completion, [_delta({}, choice["finish_reason"])]))
-    if include_usage:
-        chunks = [{**chunk, "usage": None} for chunk in chunks]
-        chunks.append({**_chunk(completion, []), "usage": completion["usage"]})
-    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
-    return ("".join(lines) + "data: [DONE]\n\n").encode()
-
-
-def _chunk(completion: dict[str, Any], choices: list[dict[str, Any]]) -> dict[str, Any]:
-    kept = {name: completion[name] for name in ("id", "created", "model", "system_fingerprint")}
-    return {**kept, "object": "chat.completion.chunk", "choices": choices}
-
-
-def _delta(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+from cornerman.rehearsal.responses_form import chat_of_response, response_events, response_of
+from cornerman.rehearsal.words import Chance, Timing, count_tokens
 
 
 def list_models() -> dict[str, Any]:
@@ -125,27 +76,79 @@ def answer_request(
     route = path.split("?", 1)[0].rstrip("/")
     if route == "/v1/models":
         allowed, answer = "GET", lambda: _json_answer(200, list_models())
-    elif route == "/v1/chat/completions":
-        allowed, answer = "POST", lambda: _chat(role, body, seed, timing)
+    elif route in _FORMS:
+        allowed, answer = "POST", lambda: _chat(_FORMS[route], role, body, seed, timing)
+    elif route == "/v1/embeddings":
+        allowed, answer = "POST", lambda: _embed(body)
     else:
-        message = f"Unknown path {path[:200]!r}; served are /v1/chat/completions and /v1/models."
+        served = ", ".join((*_FORMS, "/v1/embeddings", "/v1/models"))
+        message = f"Unknown path {path[:200]!r}; served are {served}."
         return _json_answer(404, error_body(message, code="unknown_url"))
     if method != allowed:
         return _json_answer(405, error_body(f"Use {allowed} here, not {method[:20]}."))
     return answer()
 
 
-def _chat(role: str | None, body: bytes, seed: int, timing: Timing) -> Answer:
+@dataclass(frozen=True)
+class _Form:
+    """How one dialect asks, answers, streams and refuses."""
+
+    chat: Callable[[dict[str, Any]], dict[str, Any]]
+    whole: Callable[[Reply], dict[str, Any]]
+    events: Callable[[dict[str, Any], ChatRequest], bytes]
+    error: Callable[[str, str | None], dict[str, Any]]
+
+
+_FORMS = {
+    "/v1/chat/completions": _Form(
+        lambda body: body,
+        completion_of,
+        lambda whole, request: completion_events(whole, request.include_usage),
+        error_body,
+    ),
+    "/v1/responses": _Form(
+        chat_of_response, response_of, lambda whole, _: response_events(whole), error_body
+    ),
+    "/v1/messages": _Form(
+        chat_of_message,
+        message_of,
+        lambda whole, _: message_events(whole),
+        lambda message, _: message_error(message),
+    ),
+}
+
+
+def _chat(form: _Form, role: str | None, body: bytes, seed: int, timing: Timing) -> Answer:
     try:
-        request = parse_request(body, role)
+        request = parse_request(form.chat(parse_body(body)), role)
     except RefusedRequestError as error:
-        return _json_answer(400, error_body(str(error), error.param))
-    completion = complete(request, seed)
+        return _json_answer(400, form.error(str(error), error.param))
+    whole = form.whole(make_reply(request, seed))
     delay = timing.delay_seconds(request.digest)
     if request.stream:
-        events = stream_events(completion, request.include_usage)
-        return Answer(200, events, "text/event-stream", delay)
-    return _json_answer(200, completion, delay)
+        return Answer(200, form.events(whole, request), "text/event-stream", delay)
+    return _json_answer(200, whole, delay)
+
+
+_DIMENSIONS = 8
+
+
+def _embed(body: bytes) -> Answer:
+    """Vectors that follow from the texts alone, of few dimensions."""
+    try:
+        fields = parse_body(body)
+    except RefusedRequestError as error:
+        return _json_answer(400, error_body(str(error), error.param))
+    given = fields.get("input")
+    texts = [str(text) for text in cast("list[Any]", given)] if isinstance(given, list) else [given]
+    if not all(isinstance(text, str) and text for text in texts):
+        return _json_answer(400, error_body("input must be texts that are not empty.", "input"))
+    vectors = [[Chance(text).draw(n) for n in range(_DIMENSIONS)] for text in texts]
+    tokens = sum(count_tokens(str(text)) for text in texts)
+    data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    model = f"{MODEL_PREFIX}agent"
+    return _json_answer(200, {"object": "list", "model": model, "data": data, "usage": usage})
 
 
 def _json_answer(status: int, value: Any, delay_seconds: float = 0.0) -> Answer:

@@ -41,6 +41,7 @@ class ChatRequest:
     Args:
         temperature: None when the request left it out.
         response_format: None for plain text, else the request's own object.
+        tool_choice: `auto`, `none`, `required`, or a tool's name.
     """
 
     role: str
@@ -51,6 +52,8 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     response_format: dict[str, Any] | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str = "auto"
 
     @property
     def system(self) -> str:
@@ -81,6 +84,8 @@ class ChatRequest:
         # Greedy decoding knows no seed: at temperature 0 the seed changes nothing.
         seed = 0 if self.temperature == 0 else self.seed
         head = (seed, self.role, self.temperature, self.response_format)
+        if self.tools:
+            head = (*head, self.tools, self.tool_choice)
         hasher.update(json.dumps(head, sort_keys=True).encode())
         for message in self.messages:
             framed = f"\x1e{message.role}\x1f{message.content}"
@@ -92,11 +97,11 @@ class ChatRequest:
         return Chance(server_seed, self.digest)
 
 
-def parse_request(raw: bytes, role_header: str | None) -> ChatRequest:
-    """Read a request body.
+def parse_body(raw: bytes) -> dict[str, Any]:
+    """Read a body as a JSON object.
 
     Raises:
-        RefusedRequestError: The body is not JSON or a field has the wrong form.
+        RefusedRequestError: It is none.
     """
     try:
         body = json.loads(raw)
@@ -104,7 +109,15 @@ def parse_request(raw: bytes, role_header: str | None) -> ChatRequest:
         raise RefusedRequestError(f"The body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise RefusedRequestError("The body must be a JSON object.")
-    fields = cast("dict[str, Any]", body)
+    return cast("dict[str, Any]", body)
+
+
+def parse_request(fields: dict[str, Any], role_header: str | None) -> ChatRequest:
+    """Read a chat request.
+
+    Raises:
+        RefusedRequestError: A field has the wrong form.
+    """
     model = _field(fields, "model", str, required=True)
     if fields.get("n") not in (None, 1):
         raise RefusedRequestError("Only n = 1 is served here.", "n")
@@ -118,7 +131,27 @@ def parse_request(raw: bytes, role_header: str | None) -> ChatRequest:
         stream=bool(_field(fields, "stream", bool)),
         include_usage=bool(options.get("include_usage")),
         response_format=_response_format(fields.get("response_format")),
+        tools=_tools(fields.get("tools")),
+        tool_choice=_tool_choice(fields.get("tool_choice")),
     )
+
+
+def _tools(value: Any) -> tuple[dict[str, Any], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise RefusedRequestError(f"tools must be a list, got {value!r:.80}", "tools")
+    items = cast("list[Any]", value)
+    return tuple(cast("dict[str, Any]", item) for item in items if isinstance(item, dict))
+
+
+def _tool_choice(value: Any) -> str:
+    if isinstance(value, dict):
+        held = cast("dict[str, Any]", value)
+        inner = held.get("function")
+        named = cast("dict[str, Any]", inner) if isinstance(inner, dict) else held
+        return str(named.get("name") or "auto")
+    return value if isinstance(value, str) else "auto"
 
 
 def _field(fields: Mapping[str, Any], name: str, kind: type, required: bool = False) -> Any:

@@ -18,6 +18,7 @@ from cornerman.domain.battles.request import DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.money import Price
 from cornerman.domain.money.ledger import Role
+from cornerman.domain.traces import RecordCalls
 from cornerman.settings.database import DatabaseSettings
 from cornerman.settings.values import (
     SettingsGroup,
@@ -130,6 +131,13 @@ class LLMSettings(SettingsGroup):
     openai_api_key: SecretStr | None = Field(
         default=None, description="Key of the endpoint, when SANDBOX_OPENAI_API_KEY is not set."
     )
+    anthropic_base_url: str | None = Field(
+        default=None,
+        description="Address of Anthropic's Messages API for agents that use it; unset: its own.",
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, description="Key of Anthropic's Messages API, for agents that use it."
+    )
     agent_model: str | None = Field(default=None, description="Model of the agent that is trained.")
     persona_model: str | None = Field(default=None, description="Model that plays the personas.")
     referee_model: str | None = Field(
@@ -150,6 +158,11 @@ class LLMSettings(SettingsGroup):
         description="The largest limit under which an answer is asked for again whose tokens "
         "were spent on thought.",
     )
+    record_calls: RecordCalls = Field(
+        default="full",
+        description="What is kept of each model call: full (messages, tools, answers) or usage "
+        "(tokens, cost and time alone).",
+    )
     rehearsal_seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="The rehearsal endpoint's answers depend on it."
     )
@@ -160,7 +173,7 @@ class LLMSettings(SettingsGroup):
         description="How long the rehearsal endpoint takes for an answer.",
     )
 
-    @field_validator("openai_base_url")
+    @field_validator("openai_base_url", "anthropic_base_url")
     @classmethod
     def _openai_address(cls, value: str | None) -> str | None:
         return None if value is None else check_web_address(value)

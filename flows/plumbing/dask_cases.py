@@ -21,7 +21,8 @@ from cornerman.flows.plumbing.embedded import serves_alone
 from cornerman.flows.plumbing.prefect_private import part
 from cornerman.storage import cases as case_rows
 from cornerman.storage import ledger
-from cornerman.tasks.case import CaseErroredError, CaseJob
+from cornerman.tasks.case import CaseErroredError
+from cornerman.tasks.case_progress import CaseJob
 from cornerman.tasks.training_context import TrainingContext
 
 if TYPE_CHECKING:

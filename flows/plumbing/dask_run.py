@@ -23,7 +23,6 @@ from cornerman.flows.plumbing.tag_limits import begun
 from cornerman.flows.session import look
 from cornerman.storage import cases as case_rows
 from cornerman.storage import ledger, runs
-from cornerman.tasks.agent import build_agent
 from cornerman.tasks.case import (
     CASE_RETRIES,
     TASK_MARGIN_SECONDS,
@@ -33,6 +32,8 @@ from cornerman.tasks.case import (
     run_case,
     store_case,
 )
+from cornerman.tasks.metering import meter_agent
+from cornerman.tasks.own_agents import build_agent
 from cornerman.tasks.training_context import TrainingContext
 
 T = TypeVar("T")
@@ -89,10 +90,16 @@ class RunHere:
         async with contextlib.AsyncExitStack() as stack:
             engine = await stack.enter_async_context(open_engine())
             await _require_same(engine, ticket)
-            agent = build_agent(ticket.spec.graph_config, list(engine.settings.evaluator_modules))
+            graph = ticket.spec.graph_config
+            metering = meter_agent(graph, engine.settings, engine.endpoint)
+            if metering is not None:
+                stack.push_async_callback(metering.close)
+            agent = build_agent(graph, list(engine.settings.evaluator_modules))
             llm = engine.llm(cache=ticket.spec.cache)
             stack.push_async_callback(llm.aclose)
-            context = make_context(engine, ticket.spec, ticket.run_id, llm=llm, agent=agent)
+            context = make_context(
+                engine, ticket.spec, ticket.run_id, llm=llm, agent=agent, metering=metering
+            )
             context.begin(ticket.owner)
             run = cls(ticket, context, stack)
             await run._enter_prefect()

@@ -13,7 +13,7 @@ from functools import cache
 
 from cornerman.domain.errors import CornermanError
 from cornerman.flows.plumbing.dask_run import RunHere, RunTicket
-from cornerman.tasks.case import CaseJob
+from cornerman.tasks.case_progress import CaseJob
 
 
 def run_case_here(ticket: RunTicket, job: CaseJob) -> CornermanError | None:

@@ -2,7 +2,13 @@
 
 from cornerman.storage.database.types import metadata
 from cornerman.storage.tables.battles import battles, breakthroughs, personas, ratings, turns
-from cornerman.storage.tables.ledger import budgets, ledger_sums, llm_calls, response_cache
+from cornerman.storage.tables.ledger import (
+    budgets,
+    call_traces,
+    ledger_sums,
+    llm_calls,
+    response_cache,
+)
 from cornerman.storage.tables.runs import (
     events,
     kill_switch,
@@ -25,6 +31,7 @@ __all__ = [
     "best_moves",
     "breakthroughs",
     "budgets",
+    "call_traces",
     "candidates",
     "case_results",
     "events",

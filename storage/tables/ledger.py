@@ -38,6 +38,20 @@ llm_calls = Table(
     ),
 )
 
+# What each of them said; see `cornerman.domain.traces`. `replay` is there until its case has ended.
+call_traces = Table(
+    "call_traces",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.id"), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("content", Json, nullable=False),
+    Column("replay", Json),
+    Column("has_replay", Flag, nullable=False),
+    Index("idx_call_traces_subject", "run_id", "subject", "seq"),
+)
+
 # What is left of a run's calls once `cornerman db prune` has taken them away.
 ledger_sums = Table(
     "ledger_sums",

@@ -7,13 +7,14 @@ import pytest
 from cornerman.clients.http_agent import HttpAgentError, call_http_agent
 from tests.support.http_standin import HttpReply, HttpStandin
 
+BODY = {"inputs": {"q": 1}, "prompts": {"system": "s"}}
 HEADERS = {"Authorization": "Bearer agent-secret-123"}
 
 
 async def call(reply: HttpReply, timeout_seconds: float = 5) -> Any:
     async with HttpStandin(lambda n: reply if n == 0 else HttpReply(body="moved")) as server:
         url = f"{server.url}/run?key=agent-secret-123"
-        return await call_http_agent(url, HEADERS, {"q": 1}, {"system": "s"}, timeout_seconds)
+        return await call_http_agent(url, HEADERS, BODY, timeout_seconds)
 
 
 @pytest.mark.parametrize(
@@ -33,8 +34,8 @@ async def test_takes_the_output_key_or_the_whole_body(body: str, output: object)
 
 async def test_posts_inputs_prompts_and_headers():
     async with HttpStandin() as server:
-        await call_http_agent(server.url + "/", HEADERS, {"q": 1}, {"system": "s"}, 5)
-    assert server.bodies == [{"inputs": {"q": 1}, "prompts": {"system": "s"}}]
+        await call_http_agent(server.url + "/", HEADERS, BODY, 5)
+    assert server.bodies == [BODY]
     assert server.headers[0]["Authorization"] == HEADERS["Authorization"]
 
 
@@ -64,10 +65,10 @@ async def test_follows_a_redirect_within_the_host():
 
 async def test_refuses_inputs_that_are_not_json():
     with pytest.raises(HttpAgentError, match="not JSON"):
-        await call_http_agent("http://127.0.0.1:9", {}, {"q": object()}, {}, 1)
+        await call_http_agent("http://127.0.0.1:9", {}, {"q": object()}, 1)
 
 
 async def test_says_when_nothing_listens():
     with pytest.raises(HttpAgentError) as caught:
-        await call_http_agent("http://127.0.0.1:9", {}, {}, {}, 1)
+        await call_http_agent("http://127.0.0.1:9", {}, {}, 1)
     assert caught.value.kind == "connection" and caught.value.hint

@@ -121,7 +121,14 @@ def test_of_everything_else_nothing_goes(db: Database) -> None:
     prune_all(db)
     after = count(db)
     gone = {name for name in before if after[name] < before[name]}
-    assert gone == {"events", "case_results", "run_steps", "battle_turns", "llm_calls"}
+    assert gone == {
+        "events",
+        "case_results",
+        "run_steps",
+        "battle_turns",
+        "llm_calls",
+        "call_traces",
+    }
 
 
 def test_a_pruned_run_cannot_go_on(db: Database) -> None:

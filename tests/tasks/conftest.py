@@ -19,10 +19,10 @@ from cornerman.evaluators.base import build_evaluators
 from cornerman.settings import load_settings
 from cornerman.storage import cases, events, ledger, runs
 from cornerman.storage.database import Database
-from cornerman.tasks.agent import build_agent
-from cornerman.tasks.case import CaseJob
+from cornerman.tasks.case_progress import CaseJob
 from cornerman.tasks.judge import judge_chat
 from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.own_agents import build_agent
 from cornerman.tasks.training_context import TrainingContext
 from tests.storage.samples import make_run
 from tests.support.llm_standin import LLMStandin

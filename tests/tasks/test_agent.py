@@ -15,11 +15,11 @@ from cornerman.domain.training.candidates import Prompt
 from cornerman.tasks.agent import (
     AgentContext,
     PromptText,
-    build_agent,
     chat_messages,
     fill_prompt,
     prompts_for_agent,
 )
+from cornerman.tasks.own_agents import build_agent
 from tests.tasks.conftest import HERE
 
 PROMPTS = {"system": Prompt(text="Be kind.", model="m", model_kwargs={"top_p": 1})}

@@ -21,11 +21,11 @@ from cornerman.domain.training.cases import CaseResult
 from cornerman.storage import budgets, runs
 from cornerman.tasks.case import (
     CaseErroredError,
-    CaseOverError,
     errored_result,
     run_case,
     store_case,
 )
+from cornerman.tasks.case_progress import CaseOverError
 from tests.support.llm_standin import Reply
 from tests.tasks import users_code
 from tests.tasks.conftest import Bench

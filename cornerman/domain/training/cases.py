@@ -35,13 +35,20 @@ class Case:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """What an evaluator gets. `duration_ms` is the agent's call alone."""
+    """What an evaluator gets.
+
+    Args:
+        output: The agent's answer; of a state with messages, the last one's text.
+        duration_ms: Of the agent's call alone.
+        state: All that the agent returned, such as a graph's whole state.
+    """
 
     inputs: dict[str, Any]
     output: Any
     expected_output: Any
     metadata: dict[str, Any]
     duration_ms: float
+    state: Any = None
 
 
 @dataclass(frozen=True)

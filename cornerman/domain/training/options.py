@@ -5,7 +5,7 @@ How a run searches for better prompts: `optimizer` of a training request.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -72,13 +72,22 @@ class HttpAgentOptions(Options):
 
     url: str = Field(
         pattern=r"^https?://\S+$",
-        description="Gets a POST of `{inputs, prompts, context}` and answers `{output}`.",
+        description="Where the agent answers; see `protocol`.",
         examples=["http://127.0.0.1:8080/agent"],
     )
     headers: dict[str, JsonText] = Field(
         default_factory=dict,
         description="Sent with each request.",
         examples=[{"X-Team": "support"}],
+    )
+    protocol: Literal["json", "openai"] = Field(
+        "json",
+        description="`json`: a POST of `{inputs, prompts, thread_id}`, answered by `{output}`; "
+        "`openai`: a chat completion, the prompt as system message.",
+        examples=["json"],
+    )
+    model: str = Field(
+        "agent", description="The model's name in an `openai` call.", examples=["my-agent"]
     )
 
 

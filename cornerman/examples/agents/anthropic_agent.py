@@ -1,0 +1,16 @@
+"""Labels a customer's message: Anthropic's own client."""
+
+from anthropic import AsyncAnthropic
+
+client = AsyncAnthropic()
+
+
+async def agent(inputs, prompts, context):
+    """One message with the trained prompt as system prompt."""
+    answer = await client.messages.create(
+        model="claude-haiku-4-5",
+        max_tokens=256,
+        system=prompts["system"],
+        messages=[{"role": "user", "content": inputs["message"]}],
+    )
+    return answer.content[0].text

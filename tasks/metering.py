@@ -1,0 +1,145 @@
+"""The meter for one run's own agent: open while the run is, with a key for each of its cases."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from cornerman.domain.aio import Deadline
+from cornerman.domain.errors import StopError
+from cornerman.domain.traces import PromptFinder
+from cornerman.storage import traces
+from cornerman.tasks.meter import telling_waits
+
+if TYPE_CHECKING:
+    from cornerman.clients.llm_types import LLMEndpoint
+    from cornerman.domain.money.ledger import Role
+    from cornerman.domain.training import GraphOptions
+    from cornerman.meter.accounts import AnthropicEndpoint, CaseKey, RunAccount
+    from cornerman.settings import Settings
+    from cornerman.tasks.training_context import TrainingContext
+
+
+class AgentMetering:
+    """What makes an agent's own calls metered; a chat agent needs none of it."""
+
+    def __init__(self, settings: Settings, endpoint: LLMEndpoint) -> None:
+        # Imported only for such an agent: a server and its framework take a moment.
+        from cornerman.meter.in_process import metered_environment
+
+        self._settings = settings
+        self._endpoint = endpoint
+        self._stack = contextlib.ExitStack()
+        anthropic = self._anthropic()
+        upstreams = [endpoint.base_url, anthropic.base_url if anthropic else None]
+        self.server = self._stack.enter_context(metered_environment(upstreams))
+        self.account: RunAccount | None = None
+        self._begun = set[str]()
+
+    def _anthropic(self) -> AnthropicEndpoint | None:
+        from cornerman.meter.accounts import ANTHROPIC_URL, AnthropicEndpoint
+
+        settings, endpoint = self._settings, self._endpoint
+        if settings.anthropic_api_key or settings.anthropic_base_url:
+            url = settings.anthropic_base_url or ANTHROPIC_URL
+            return AnthropicEndpoint(url, settings.anthropic_api_key)
+        # The rehearsal endpoint speaks both.
+        return AnthropicEndpoint(endpoint.openai_url, None) if endpoint.simulated else None
+
+    def open(self, context: TrainingContext) -> None:
+        """Book on the run's budgets from now on; calls of the agent's threads too."""
+        from cornerman.meter.accounts import RunAccount
+
+        loop = asyncio.get_running_loop()
+
+        def stop(error: StopError) -> None:
+            loop.call_soon_threadsafe(context.stop, error)
+
+        self.account = RunAccount(
+            context.run_id,
+            endpoint=self._endpoint,
+            anthropic=self._anthropic(),
+            meter=context.meter,
+            scope=context.scope,
+            check=context.check,
+            stop=stop,
+            record=traces.create_trace,
+            record_calls=self._settings.record_calls,
+        )
+        self.server.open(self.account)
+
+    async def key(
+        self,
+        context: TrainingContext,
+        subject: str,
+        *,
+        prompts: dict[str, str],
+        deadline: Deadline,
+        role: Role = "agent",
+    ) -> CaseKey:
+        """A key for one subject; what an interrupted one was answered is served again."""
+        assert self.account is not None
+        loop = asyncio.get_running_loop()
+
+        def extend(seconds: float) -> None:
+            loop.call_soon_threadsafe(deadline.extend, seconds)
+
+        # A case that is tried again in this process failed for what it was answered, perhaps.
+        replay = []
+        if subject not in self._begun:
+            replay = await context.db.read(traces.read_replays, context.run_id, subject)
+        elif role == "agent":
+            await context.db.write(traces.forget_replays, context.run_id, subject)
+        self._begun.add(subject)
+        return self.account.open_key(
+            subject,
+            role=role,
+            prompts=PromptFinder(prompts),
+            waiting=lambda: telling_waits(extend),
+            replay=replay,
+        )
+
+    def stop(self, reason: StopError) -> None:
+        """Refuse further calls and cut those in flight: the kill-switch is on, or a cancel."""
+        if self.account is not None:
+            self.account.stop_now(reason)
+
+    def facts(self) -> dict[str, Any]:
+        """What a run's result tells of its agent's calls outside of cases or of the meter."""
+        from cornerman.meter.in_process import elsewhere
+
+        account = self.account
+        if account is None:
+            return {}
+        hosts = sorted(elsewhere.get(account.run_id, ()))
+        return {"unattributed_calls": account.unattributed, "unmetered_hosts": hosts}
+
+    async def close(self) -> None:
+        """End every key and put the environment back. Idempotent."""
+        account, self.account = self.account, None
+        if account is not None:
+            await self.server.close(account)
+        self._stack.close()
+
+
+def meter_agent(
+    graph: GraphOptions | None, settings: Settings, endpoint: LLMEndpoint
+) -> AgentMetering | None:
+    """The metering of a run's agent; None for one that calls by `context.chat` alone."""
+    if graph is None or (graph.entrypoint is None and graph.http is None):
+        return None
+    return AgentMetering(settings, endpoint)
+
+
+@contextlib.contextmanager
+def calling_for(key: CaseKey | None) -> Generator[None]:
+    """Attribute the calls that are made inside to the key's subject."""
+    if key is None:
+        yield
+        return
+    from cornerman.meter import in_process
+
+    with in_process.calling_for(key):
+        yield

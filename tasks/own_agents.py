@@ -1,0 +1,270 @@
+"""Agents of the user's own, as they are: callables, runnables, and other frameworks' agents.
+
+No framework is imported here: each is told by its classes' module.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Mapping
+from typing import Any, cast
+
+from cornerman.clients.http_agent import call_chat_agent, call_http_agent
+from cornerman.domain.aio import call_any, call_in_thread
+from cornerman.domain.entrypoints import load_entrypoint
+from cornerman.domain.errors import BadInputError
+from cornerman.domain.training import GraphOptions
+from cornerman.domain.training.options import HttpAgentOptions
+from cornerman.settings import resolve_references
+from cornerman.tasks.agent import (
+    Agent,
+    AgentContext,
+    PromptText,
+    chat_agent,
+    fill_prompt,
+    system_prompt,
+    user_text,
+)
+
+_FIELD = "graph_config.entrypoint"
+# What DSPy adds to an answer on the way to it.
+_ON_THE_WAY = {"reasoning", "rationale", "trajectory"}
+
+
+def build_agent(graph: GraphOptions | None, allowed: list[str]) -> Agent:
+    """Make the agent that a request describes.
+
+    Raises:
+        EntrypointRefusedError: Its module is not on the allow-list; it was not imported.
+        BadInputError: It cannot be imported or called.
+    """
+    if graph is not None and graph.http is not None:
+        return _http_agent(graph.http)
+    if graph is None or graph.entrypoint is None:
+        return chat_agent
+    target = load_entrypoint(graph.entrypoint, allowed, _FIELD)
+    if inspect.isclass(target):
+        target = _instance(target, graph.entrypoint)
+    if _is_of(target, "pydantic_ai", "AbstractAgent"):
+        return _pydantic_ai_agent(target)
+    if _is_of(target, "agents", "AgentBase"):
+        return _openai_agent(target)
+    if _is_of(target, "dspy", "Module"):
+        return _dspy_agent(target)
+    if hasattr(target, "ainvoke"):
+        return _runnable_agent(target)
+    if callable(target):
+        return _callable_agent(target)
+    raise BadInputError(
+        f"{_FIELD}: {graph.entrypoint!r} is a {type(target).__name__}; expected a callable "
+        "(inputs, prompts, context) -> output, an object with ainvoke, a pydantic-ai or "
+        "openai-agents agent, or a DSPy module.",
+        field=_FIELD,
+    )
+
+
+def _instance(kind: type[Any], entrypoint: str) -> Any:
+    try:
+        return kind()
+    except Exception as error:
+        raise BadInputError(
+            f"{_FIELD}: {entrypoint!r} is a class that could not be made without arguments: "
+            f"{type(error).__name__}: {error}",
+            field=_FIELD,
+        ) from error
+
+
+def _is_of(target: Any, package: str, name: str) -> bool:
+    """Whether an object is of a framework's class, told without importing the framework."""
+    return any(
+        kind.__name__ == name and kind.__module__.partition(".")[0] == package
+        for kind in type(target).__mro__
+    )
+
+
+# -- callables and runnables
+
+
+def _callable_agent(target: Any) -> Agent:
+    wanted = _count_arguments(target)
+
+    async def agent(
+        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
+    ) -> Any:
+        return await call_any(target, *(inputs, prompts, context)[:wanted])
+
+    return agent
+
+
+def _count_arguments(target: Any) -> int:
+    """How many of (inputs, prompts, context) a callable takes.
+
+    Raises:
+        BadInputError: It needs more, or others.
+    """
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (ValueError, TypeError):  # some written in C have no signature
+        return 3
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return 3
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p.name for p in positional[3:] if p.default is p.empty]
+    needed += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if needed:
+        raise BadInputError(
+            f"{_FIELD}: the agent needs {', '.join(needed)}; it gets (inputs, prompts, "
+            "context), by position.",
+            field=_FIELD,
+        )
+    return min(len(positional), 3)
+
+
+def _runnable_agent(runnable: Any) -> Agent:
+    asks = _asks_for_messages(runnable)
+
+    async def agent(
+        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
+    ) -> Any:
+        given: Any = inputs
+        if asks and "messages" not in inputs:
+            messages = message_list(inputs, prompts)
+            given = messages if asks == "list" else inputs | {"messages": messages}
+        elif asks == "state":
+            system = message_list({}, prompts)[:1]
+            given = inputs | {"messages": [*system, *inputs["messages"]]}
+        # LangChain and LangGraph read per-call values from `configurable`.
+        configurable = {
+            "prompts": prompts,
+            "thread_id": context.thread_id,
+            "context": context,
+        }
+        return await runnable.ainvoke(given, config={"configurable": configurable})
+
+    return agent
+
+
+def _asks_for_messages(runnable: Any) -> str:
+    """How a runnable takes messages: `state` under that key, `list` bare, or "" not at all."""
+    if hasattr(runnable, "_llm_type"):
+        return "list"
+    schema = getattr(getattr(runnable, "builder", None), "input_schema", None)
+    if schema is not None:
+        try:
+            return "state" if "messages" in typing.get_type_hints(schema) else ""
+        except Exception:  # noqa: BLE001 - annotations that cannot be resolved
+            return "state" if "messages" in getattr(schema, "__annotations__", {}) else ""
+    try:
+        described = runnable.get_input_jsonschema()
+    except Exception:  # noqa: BLE001 - an object of the user's own may have no such thing
+        return ""
+    properties = described.get("properties") if isinstance(described, dict) else None
+    return "state" if isinstance(properties, dict) and "messages" in properties else ""
+
+
+def message_list(
+    inputs: Mapping[str, Any], prompts: Mapping[str, PromptText]
+) -> list[dict[str, Any]]:
+    """The trained prompt as system message, if there is one, and the inputs as user message."""
+    system = system_prompt(prompts)
+    first = [] if system is None else [_message("system", fill_prompt(str(system), inputs))]
+    return [*first, _message("user", user_text(inputs))]
+
+
+def _message(role: str, content: str) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+# -- other frameworks' agents
+
+
+def _pydantic_ai_agent(target: Any) -> Agent:
+    async def agent(
+        inputs: dict[str, Any], prompts: dict[str, PromptText], _context: AgentContext
+    ) -> Any:
+        system = system_prompt(prompts)
+        if system is None:
+            return (await target.run(user_text(inputs))).output
+        with target.override(instructions=fill_prompt(str(system), inputs)):
+            return (await target.run(user_text(inputs))).output
+
+    return agent
+
+
+def _openai_agent(target: Any) -> Agent:
+    async def agent(
+        inputs: dict[str, Any], prompts: dict[str, PromptText], _context: AgentContext
+    ) -> Any:
+        # It is imported, since the object is one of its own.
+        runner: Any = sys.modules["agents"].Runner  # pyright: ignore[reportAttributeAccessIssue]
+        system = system_prompt(prompts)
+        used = target
+        if system is not None:
+            used = target.clone(instructions=fill_prompt(str(system), inputs))
+        return (await runner.run(used, user_text(inputs))).final_output
+
+    return agent
+
+
+def _dspy_agent(target: Any) -> Agent:
+    async def agent(
+        inputs: dict[str, Any], prompts: dict[str, PromptText], _context: AgentContext
+    ) -> Any:
+        module = target.deepcopy()
+        for name, predictor in module.named_predictors():
+            text = prompts.get(name)
+            if text is None:
+                text = system_prompt(prompts)
+            if text is not None:
+                predictor.signature = predictor.signature.with_instructions(str(text))
+        if hasattr(module, "aforward"):
+            said = await module.acall(**inputs)
+        else:
+            said = await call_in_thread(module, **inputs)
+        return _fields_of(said)
+
+    return agent
+
+
+def _fields_of(prediction: Any) -> Any:
+    if not hasattr(prediction, "toDict"):
+        return prediction
+    fields = cast("dict[str, Any]", prediction.toDict())
+    answer = {name: value for name, value in fields.items() if name not in _ON_THE_WAY}
+    return next(iter(answer.values())) if len(answer) == 1 else answer
+
+
+# -- agents at an address
+
+
+def _http_agent(options: HttpAgentOptions) -> Agent:
+    def resolved() -> dict[str, str]:
+        where = "graph_config.http.headers"
+        return {k: resolve_references(v, f"{where}.{k}") for k, v in options.headers.items()}
+
+    # What is missing must show before anything is spent. Kept unresolved all the same: a
+    # reference is looked up for each call, and nothing that holds headers holds a secret.
+    resolved()
+
+    async def agent(
+        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
+    ) -> Any:
+        headers = resolved()
+        if context.base_url:
+            headers["X-OpenAI-Base-Url"] = context.base_url
+            headers["X-OpenAI-Api-Key"] = context.api_key
+        if options.protocol == "openai":
+            given = inputs.get("messages")
+            messages = message_list(inputs, prompts)
+            if isinstance(given, list):
+                messages = [*messages[:-1], *cast("list[dict[str, Any]]", given)]
+            return await call_chat_agent(
+                options.url, headers, options.model, messages, context.timeout_seconds
+            )
+        texts = {name: str(prompt) for name, prompt in prompts.items()}
+        body = {"inputs": inputs, "prompts": texts, "thread_id": context.thread_id}
+        return await call_http_agent(options.url, headers, body, context.timeout_seconds)
+
+    return agent
