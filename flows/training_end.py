@@ -17,6 +17,7 @@ from cornerman.domain.statistics import (
     too_few_words,
 )
 from cornerman.domain.training.cases import CaseResult
+from cornerman.flows.agent_notes import agent_notes
 from cornerman.flows.training_run import TrainingRun
 from cornerman.storage import cases, checkpoints, events, ledger, runs
 
@@ -85,6 +86,7 @@ def _settle_totals(session: Any, run: TrainingRun) -> dict[str, Any]:
     return {
         "cost_usd": pico_to_usd(ledger.read_run_cost_pico(session, run_id)),
         "model_calls": ledger.count_run_calls(session, run_id),
+        "ledger": ledger.read_ledger_summary(session, run_id),
         "cases": cases.count_case_statuses(session, run_id),
         "checkpoints": [checkpoint.as_dict() for checkpoint in reversed(stored)],
     }
@@ -143,6 +145,7 @@ def _result(
         },
         "cases": held["cases"],
         "results": [_line(result) for result in run.lab.all_results(best.id)],
+        "notes": agent_notes(run.context, held["ledger"]),
         "simulated": run.context.simulated,
     }
 

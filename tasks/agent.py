@@ -129,7 +129,7 @@ def system_prompt(prompts: Mapping[str, PromptText]) -> PromptText | None:
     """The prompt that stands first: the one named `system`, else the first that is trained."""
     if "system" in prompts:
         return prompts["system"]
-    trained = [name for name in prompts if dict.__getitem__(prompts, name).prompt.requires_grad]
+    trained = prompts.trained if isinstance(prompts, PromptsGiven) else []
     return prompts[trained[0]] if trained else None
 
 
@@ -147,6 +147,7 @@ class PromptsGiven(dict[str, PromptText]):
     def __init__(self, prompts: Mapping[str, PromptText]) -> None:
         super().__init__(prompts)
         self.read = set[str]()
+        self.trained = [name for name, given in prompts.items() if given.prompt.requires_grad]
 
     def __getitem__(self, name: str) -> PromptText:
         found = super().__getitem__(name)

@@ -13,6 +13,7 @@ from cornerman.domain.errors import KillSwitchActiveError, StopError
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.personas import Persona, Scenario
+from cornerman.domain.runs import battle_subject
 from cornerman.domain.seeds import derived_seed
 from cornerman.domain.training.candidates import Prompt
 from cornerman.settings import Settings
@@ -43,7 +44,7 @@ class BattleJob:
     @property
     def subject(self) -> str:
         """The ledger's name for the battle."""
-        return f"battle:{self.battle_id}"
+        return battle_subject(self.battle_id)
 
 
 class BattleContext:

@@ -20,7 +20,7 @@ from cornerman.domain.aio import Deadline, TimeUpError, within
 from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.money.ledger import CallScope
-from cornerman.domain.runs import NewEvent
+from cornerman.domain.runs import NewEvent, case_subject
 from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.statistics import weighted_score
 from cornerman.domain.training.cases import (
@@ -43,7 +43,7 @@ from cornerman.tasks.case_progress import (
 from cornerman.tasks.judge import judging
 from cornerman.tasks.meter import telling_waits
 from cornerman.tasks.metering import calling_for
-from cornerman.tasks.training_context import TrainingContext, case_subject
+from cornerman.tasks.training_context import TrainingContext
 
 _STACK_LIMIT = 4_000
 
@@ -228,16 +228,19 @@ async def _answer_and_score(
 ) -> dict[str, Score]:
     key = await open_key(context, job, progress, "agent")
     began = time.perf_counter()
+    prompts = prompts_for_agent(job.candidate.prompts)
     try:
         with calling_for(key):
             output = await context.agent(
                 isolated(job.case.inputs),
-                prompts_for_agent(job.candidate.prompts),
+                prompts,
                 agent_context(context, job, progress, key),
             )
     finally:
         progress.require_in_budget()
     progress.require_open()
+    trainable = {name for name, p in job.candidate.prompts.items() if p.requires_grad}
+    context.note_prompts(trainable, prompts.read | (key.prompts_seen if key else set()))
     said = read_output(output)
     progress.output = redact_json(said.value)
     state = redact_json(said.whole)

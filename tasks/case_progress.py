@@ -9,12 +9,13 @@ from cornerman.clients.llm import ChatRequest
 from cornerman.domain.aio import Deadline
 from cornerman.domain.errors import CornermanError
 from cornerman.domain.money.ledger import Role
+from cornerman.domain.runs import case_subject
 from cornerman.domain.seeds import derived_seed
 from cornerman.domain.traces import PromptFinder
 from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import Case, Split
 from cornerman.tasks.agent import AgentContext, Calls, PromptText
-from cornerman.tasks.training_context import TrainingContext, case_subject, texts_of
+from cornerman.tasks.training_context import TrainingContext, texts_of
 
 if TYPE_CHECKING:
     from cornerman.meter.accounts import CaseKey

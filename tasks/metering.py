@@ -37,6 +37,7 @@ class AgentMetering:
         self.server = self._stack.enter_context(metered_environment(upstreams))
         self.account: RunAccount | None = None
         self._begun = set[str]()
+        self._facts: dict[str, Any] = {"unattributed_calls": 0, "unmetered_hosts": []}
 
     def _anthropic(self) -> AnthropicEndpoint | None:
         from cornerman.meter.accounts import ANTHROPIC_URL, AnthropicEndpoint
@@ -111,13 +112,14 @@ class AgentMetering:
         from cornerman.meter.in_process import elsewhere
 
         account = self.account
-        if account is None:
-            return {}
-        hosts = sorted(elsewhere.get(account.run_id, ()))
-        return {"unattributed_calls": account.unattributed, "unmetered_hosts": hosts}
+        if account is not None:
+            hosts = sorted(elsewhere.get(account.run_id, ()))
+            self._facts = {"unattributed_calls": account.unattributed, "unmetered_hosts": hosts}
+        return self._facts
 
     async def close(self) -> None:
         """End every key and put the environment back. Idempotent."""
+        self.facts()
         account, self.account = self.account, None
         if account is not None:
             await self.server.close(account)

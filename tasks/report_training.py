@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.runs import Event, Run
+from cornerman.domain.runs import Event, Run, case_subject
 from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import CaseResult, mean_score
 from cornerman.domain.training.progress import count_statuses
@@ -22,10 +22,12 @@ from cornerman.report.model import (
     SplitSizes,
     TrainingSection,
 )
-from cornerman.storage import cases, checkpoints, events, ledger
+from cornerman.storage import cases, checkpoints, events, ledger, traces
 
 # Nobody reads more failures than these.
 _WORST_CASES = 24
+# Of one case in the page; `cornerman runs trace` has them all.
+_MOST_CALLS = 20
 _PAGE = 1000
 
 
@@ -51,6 +53,7 @@ def training_section(session: Any, run: Run) -> TrainingSection:
         improvement=_improvement(result.get("improvement")),
         unchanged=bool((result.get("improvement") or {}).get("unchanged")),
         remark=str((result.get("improvement") or {}).get("remark") or ""),
+        notes=[str(note) for note in result.get("notes") or ()],
         split=SplitSizes(**{name: split[name] for name in split}),
         cost_usd=pico_to_usd(ledger.read_run_cost_pico(session, run.id)),
         budget_usd=run.request.get("optimizer", {}).get("max_cost_usd"),
@@ -63,7 +66,7 @@ def training_section(session: Any, run: Run) -> TrainingSection:
         prompts_before=_texts(by_id.get("c0")),
         prompts_after=_texts(by_id.get(best_id)),
         cost_over_time=ledger.read_cost_over_time(session, run.id),
-        worst_cases=_worst(results, best_id),
+        worst_cases=_worst(session, run.id, results, best_id),
         ledger=ledger_rows(session, run.id),
     )
 
@@ -149,16 +152,26 @@ def _node(
     )
 
 
-def _worst(results: Sequence[CaseResult], best_id: str) -> list[CaseOutcome]:
+def _worst(
+    session: Any, run_id: str, results: Sequence[CaseResult], best_id: str
+) -> list[CaseOutcome]:
     """The cases that the best prompts did worst on, the gravest first."""
     before = {r.case.id: r.score for r in results if r.candidate_id == "c0" and r.repeat == 0}
     after = [r for r in results if r.candidate_id == best_id and r.repeat == 0]
     failed = [r for r in after if r.score is None or r.score < 1]
     failed.sort(key=lambda r: (r.score is not None, r.score or 0.0, r.case.index))
-    return [_outcome(result, before.get(result.case.id)) for result in failed[:_WORST_CASES]]
+    return [
+        _outcome(result, before.get(result.case.id), _trace(session, run_id, result))
+        for result in failed[:_WORST_CASES]
+    ]
 
 
-def _outcome(result: CaseResult, before: float | None) -> CaseOutcome:
+def _trace(session: Any, run_id: str, result: CaseResult) -> list[dict[str, Any]]:
+    subject = case_subject(result.candidate_id, result.case.id, result.repeat)
+    return traces.read_trace(session, run_id, subject)[:_MOST_CALLS]
+
+
+def _outcome(result: CaseResult, before: float | None, trace: list[dict[str, Any]]) -> CaseOutcome:
     reasons = [f"{name}: {s.reason}" for name, s in result.evaluations.items() if s.reason]
     return CaseOutcome(
         case_id=result.case.id,
@@ -172,4 +185,5 @@ def _outcome(result: CaseResult, before: float | None) -> CaseOutcome:
         score_after=result.score,
         reason="; ".join(reasons),
         error="" if result.error is None else f"{result.error.type}: {result.error.message}",
+        trace=trace,
     )

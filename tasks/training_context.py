@@ -13,6 +13,7 @@ from typing import Any
 
 from cornerman.clients.llm import LLM
 from cornerman.domain.errors import (
+    BadInputError,
     CornermanError,
     KillSwitchActiveError,
     RunCancelledError,
@@ -32,6 +33,10 @@ from cornerman.tasks.slots import CASE_TAG, SharedSlots
 
 # A million USD: more than any run, and far inside the databases' integers.
 NO_LIMIT_PICO = 10**18
+
+
+# After so many cases an agent that has read no trainable prompt is told so.
+_FIRST_CASES = 4
 
 
 class TimeUpError(StopError):
@@ -73,6 +78,10 @@ class TrainingContext:
         self.agent = agent
         self.evaluators = evaluators
         self.simulated = simulated
+        # Names of prompts that the agent has read, or that were in its calls.
+        self.prompts_read = set[str]()
+        self.trainable: set[str] = set()
+        self._answered = 0
         # None where the agent calls by `context.chat` alone.
         self.metering = metering
         if metering is not None:
@@ -125,13 +134,35 @@ class TrainingContext:
         ):
             self.metering.stop(reason)
 
+    def note_prompts(self, trainable: set[str], read: set[str]) -> None:
+        """Note what one case's agent has read; an agent that reads nothing cannot be trained.
+
+        Raises:
+            BadInputError: None of the first cases has read any of the trainable prompts.
+        """
+        self.trainable |= trainable
+        self.prompts_read |= read
+        self._answered += 1
+        graph = self.spec.graph_config
+        if graph is None or graph.entrypoint is None or self._answered != _FIRST_CASES:
+            return
+        if self.spec.optimizer.epochs == 1:
+            return  # nothing is rewritten: scores are all that is asked for
+        if not self.trainable & self.prompts_read:
+            names = ", ".join(sorted(self.trainable))
+            self.stop(
+                BadInputError(
+                    f"graph_config.entrypoint: {graph.entrypoint!r} has read none of the trainable "
+                    f"prompts ({names}) in its first {_FIRST_CASES} cases, so rewriting them "
+                    "would change nothing.",
+                    field="graph_config.entrypoint",
+                    hint='Read them: prompts["NAME"], or config["configurable"]["prompts"] in '
+                    "a LangGraph node.",
+                )
+            )
+
     def kill_switch_turned_on(self, reason: str) -> None:
         self.stop(KillSwitchActiveError(reason))
-
-
-def case_subject(candidate_id: str, case_id: str, repeat: int) -> str:
-    """The ledger's name for one case of one candidate."""
-    return f"case:{candidate_id}/{case_id}/{repeat}"
 
 
 def texts_of(messages: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -133,3 +133,13 @@ class NewEvent:
     event: str
     payload: dict[str, Any] = field(default_factory=dict[str, Any])
     key: str | None = None
+
+
+def case_subject(candidate_id: str, case_id: str, repeat: int) -> str:
+    """The ledger's name for one case of one candidate."""
+    return f"case:{candidate_id}/{case_id}/{repeat}"
+
+
+def battle_subject(battle_id: str) -> str:
+    """The ledger's name for one battle."""
+    return f"battle:{battle_id}"

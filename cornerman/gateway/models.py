@@ -55,6 +55,25 @@ class EventBody(BaseModel):
     created_at: datetime
 
 
+class CallBody(BaseModel):
+    """One model call of a case or battle."""
+
+    model_config = ConfigDict(extra="allow")
+
+    seq: int
+    role: str
+    model: str
+    prompts: list[str]
+    messages: list[Any]
+    tools: list[Any]
+    response: Any
+    tool_calls: list[dict[str, Any]]
+    usage: dict[str, int]
+    cost_usd: float
+    latency_ms: float
+    error: str | None
+
+
 class RunBody(BaseModel):
     """A run's state and figures."""
 

@@ -160,6 +160,7 @@ class CaseKey:
         self.refused: StopError | None = None
         # How often a request with this digest has failed: its next one is the client's retry.
         self.failed = Counter[str]()
+        self.prompts_seen = set[str]()
         self.last_messages: Sequence[object] = ()
         self._lock = threading.Lock()
         self._is_open = True

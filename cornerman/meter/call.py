@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import math
 import time
@@ -19,15 +18,14 @@ from cornerman.domain.money.ledger import CallEstimate, CallOutcome, Outcome
 from cornerman.domain.secrets import Redactor
 from cornerman.domain.traces import CallTrace, Recorded, Replay
 from cornerman.meter.accounts import CaseKey, RunAccount, stop_code
-from cornerman.meter.dialects.base import Bound, Dialect, Json, Reader, RequestRefusedError
+from cornerman.meter.dialects.base import Bound, Dialect, Json, Reader
 from cornerman.meter.sse import EventSplitter, event_data
+from cornerman.meter.wire import as_json, digest_of, kept_headers
 
 # Larger answers still pass; what is read of them, and kept, ends here.
 _MOST_READ = 16 * 1024 * 1024
 _REPLAY_MOST = 1024 * 1024
 _FREE = {"rate_limited", "server_error", "refused", "connection"}
-_KEPT_HEADERS = ("content-type", "retry-after", "retry-after-ms", "x-should-retry")
-_KEPT_STARTS = ("x-", "openai-", "anthropic-", "request-id", "cf-", "ratelimit")
 
 
 @dataclass
@@ -218,7 +216,7 @@ class MeteredCall:
         finally:
             await response.aclose()
         if response.status_code < 400:
-            read.reader.whole(_json(bytes(read.body)))
+            read.reader.whole(as_json(bytes(read.body)))
         self._answer(head)
         return bytes(read.body)
 
@@ -299,6 +297,7 @@ class MeteredCall:
             note = f"Made with no case's key, as by a thread without a context. {note}".strip()
         messages, tools = self._dialect.messages(self._asked)
         names = key.prompts.names_in(messages)
+        key.prompts_seen.update(names)
         if key.account.record_calls == "usage":
             return CallTrace(key.role, model, names, note=note)
         shared = _shared(key.last_messages, messages)
@@ -334,43 +333,6 @@ class MeteredCall:
         for event in splitter.feed(stored.body.encode()):
             if reader.event(event_data(event)):
                 self._chunks.put_nowait(event)
-
-
-def digest_of(path: str, body: Json) -> str:
-    """Names a request by what it asks."""
-    canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def kept_headers(headers: httpx2.Headers) -> dict[str, str]:
-    """What the upstream says beside its answer: its type, its request's id, when to come back."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name in _KEPT_HEADERS or name.startswith(_KEPT_STARTS)
-    }
-
-
-def read_body(raw: bytes) -> Json:
-    """A request's body.
-
-    Raises:
-        RequestRefusedError: It is no JSON object.
-    """
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise RequestRefusedError(f"The body is not valid JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise RequestRefusedError("The body must be a JSON object.")
-    return cast("Json", body)
-
-
-def _json(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return raw[:300].decode("utf-8", "replace")
 
 
 def _refused(read: _Read) -> tuple[str, str]:

@@ -19,9 +19,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cornerman.meter.accounts import KEY_PREFIX, CaseKey, RunAccount
-from cornerman.meter.call import Head, MeteredCall, Upstream, kept_headers, read_body
+from cornerman.meter.call import Head, MeteredCall, Upstream
 from cornerman.meter.dialects import DIALECTS
 from cornerman.meter.dialects.base import Dialect, Provider, RequestRefusedError, openai_refusal
+from cornerman.meter.wire import kept_headers, read_body
 
 MOST_BODY_BYTES = 64 * 1024 * 1024
 CASE_HEADER = "x-cornerman-case"

@@ -31,6 +31,7 @@ def training_markdown(run: TrainingSection, *, simulated: bool) -> str:
         lines.append(f"Change {change.mean:+.3f} ({_interval(change.low, change.high)}).")
     if run.unchanged:
         lines.append("Unchanged: no rewrite did better than the prompts that it started from.")
+    lines += [_text(note) for note in run.notes]
     if run.remark:
         lines.append(_text(run.remark))
     if run.best_checkpoint_id:

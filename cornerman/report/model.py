@@ -92,6 +92,7 @@ class CaseOutcome:
         status: `scored`, `timed_out` or `errored`, under the best prompts.
         score_before: Score under the starting prompts; None when it has none.
         score_after: Score under the best prompts; None when it has none.
+        trace: Its model calls in order, under the best prompts.
     """
 
     case_id: str
@@ -105,6 +106,7 @@ class CaseOutcome:
     score_after: float | None = None
     reason: str = ""
     error: str = ""
+    trace: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,7 @@ class TrainingSection:
         best_test: Test score of the best checkpoint's prompts.
         unchanged: No rewrite did better, so the best prompts are those it started from.
         remark: What the number of test cases can show; empty when it needs no word.
+        notes: What is to be known of its agent, such as that its cost is unknown.
         cost_over_time: Pairs of seconds since the start and USD spent until then.
         worst_cases: The cases worth reading, in any order.
     """
@@ -144,6 +147,7 @@ class TrainingSection:
     improvement: Improvement | None = None
     unchanged: bool = False
     remark: str = ""
+    notes: Sequence[str] = ()
     split: SplitSizes = field(default_factory=SplitSizes)
     cost_usd: float = 0.0
     budget_usd: float | None = None

@@ -6,8 +6,9 @@ Battles as the page shows them: evidence beside its turn, difficulty as a grid.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cornerman.report.model import (
     BattleCard,
@@ -31,6 +32,25 @@ LABELS = {
 _SAME = 1e-9
 
 
+# Of a call's messages; those before are the call before's.
+_LAST_MESSAGES = 4
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One model call of a case: what was asked, what came back, what it took."""
+
+    seq: int
+    title: str
+    prompts: str
+    facts: str
+    cost_usd: float
+    asked: ShownText
+    said: ShownText | None
+    calls: Sequence[ShownText]
+    note: str
+
+
 @dataclass(frozen=True)
 class CaseView:
     """A case with its verdict and its texts, cut to what a page can hold."""
@@ -44,6 +64,7 @@ class CaseView:
     output: Sequence[ShownText]
     reason: ShownText
     error: ShownText
+    steps: Sequence[StepView] = ()
 
 
 def verdict(case: CaseOutcome) -> str:
@@ -88,7 +109,40 @@ def _case_view(case: CaseOutcome) -> CaseView:
         output=show_value(case.output),
         reason=cut(as_text(case.reason)),
         error=cut(as_text(case.error)),
+        steps=[_step(call) for call in case.trace],
     )
+
+
+def _step(call: Mapping[str, Any]) -> StepView:
+    messages = list(call["messages"])
+    said = call["response"]
+    held = said.get("content") if isinstance(said, Mapping) else said
+    calls = [{"tool": c.get("name"), "arguments": c.get("arguments")} for c in call["tool_calls"]]
+    asked = [_plain(message) for message in messages[-_LAST_MESSAGES:]]
+    left = len(messages) - len(asked)
+    usage = call["usage"]
+    return StepView(
+        seq=int(call["seq"]),
+        title=f"{call['role']} · {call['model']}",
+        prompts=", ".join(call["prompts"]),
+        facts=f"{usage['input_tokens']} + {usage['output_tokens']} tokens, "
+        f"{call['latency_ms']:.0f} ms",
+        cost_usd=float(call["cost_usd"]),
+        asked=cut(as_text("\n".join([f"({left} earlier)"] * (left > 0) + asked))),
+        said=cut(as_text(held)) if held else None,
+        calls=show_value(calls) if calls else [],
+        note=" ".join(filter(None, (call["note"], call["error"]))),
+    )
+
+
+def _plain(message: Any) -> str:
+    if not isinstance(message, Mapping):
+        return str(as_text(message))
+    role = message.get("role") or message.get("type") or ""
+    content = message.get("content", message.get("output"))
+    if content is None:
+        content = {k: v for k, v in message.items() if k not in {"role", "type"}}
+    return f"{role}: {as_text(content)}"
 
 
 def _failed_label(case: CaseOutcome) -> str:

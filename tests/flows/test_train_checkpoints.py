@@ -22,7 +22,9 @@ async def test_interval_1_and_2_epochs_give_2_checkpoints_and_events(world: Worl
 
 
 async def test_an_epoch_without_improvement_gives_its_checkpoint_too(world: World) -> None:
-    agent = world.agent("async def agent(inputs, prompts, context): return 'no'")
+    agent = world.agent(
+        "async def agent(inputs, prompts, context): return 'no' + prompts['system'][:0]"
+    )
     request = request_of(4, graph_config=agent, optimizer={"epochs": 2})
     result = await world.train(request)
     assert [c["metadata"]["candidate_id"] for c in result["checkpoints"]] == ["c0", "c0"]
@@ -40,7 +42,9 @@ async def test_interval_5_of_3_epochs_stores_improvements_and_the_end(world: Wor
 
 
 async def test_interval_5_without_improvement_stores_the_first_and_the_last(world: World) -> None:
-    agent = world.agent("async def agent(inputs, prompts, context): return 'no'")
+    agent = world.agent(
+        "async def agent(inputs, prompts, context): return 'no' + prompts['system'][:0]"
+    )
     request = request_of(4, graph_config=agent, optimizer={"epochs": 3, "checkpoint_interval": 5})
     await world.train(request)
     assert [p["metadata"]["epoch"] for p in world.payloads("training_checkpoint")] == [1, 3]

@@ -14,7 +14,7 @@ from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.training import CLIMBING_AGENT, World, climb, is_optimizer, request_of
 
 RESERVED = "SELECT * FROM llm_calls WHERE status = 'reserved'"
-NO_IMPROVEMENT = "async def agent(inputs, prompts, context): return 'no'"
+NO_IMPROVEMENT = "async def agent(inputs, prompts, context): return 'no' + prompts['system'][:0]"
 
 
 async def test_a_target_score_stops_early(world: World) -> None:

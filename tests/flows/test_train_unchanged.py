@@ -15,7 +15,7 @@ from cornerman.report.model import CandidateNode, TrainingSection
 from cornerman.tasks.report_training import training_section
 from tests.support.training import CLIMBING_AGENT, World, request_of
 
-NEVER_BETTER = "async def agent(inputs, prompts, context): return 'no'"
+NEVER_BETTER = "async def agent(inputs, prompts, context): return 'no' + prompts['system'][:0]"
 
 
 def _section(world: World, run_id: str) -> TrainingSection:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         CallGroup,
         CostEstimate,
         PastCalls,
+        Span,
     )
     from cornerman.domain.runs import RunKind
     from cornerman.domain.training import TrainSpec
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _PAST_RUNS = 5
+# How far an own agent's calls may lie from what past runs took.
+_OWN_SPREAD = 4
 # With fewer cases or battles, the past is no guide.
 _FEWEST_UNITS = 3
 
@@ -62,7 +66,7 @@ def estimate_training(source: str) -> CostEstimate:
     groups = training_groups(
         spec.optimizer,
         runs=runs,
-        models=_models(settings, spec, prompts),
+        models=_models(settings, prompts),
         prompt="\n".join(prompt.text for prompt in prompts.values()),
         inputs=[json.dumps(case.inputs, ensure_ascii=False) for case in cases],
         answers=[_text(case.expected_output) for case in cases],
@@ -71,10 +75,21 @@ def estimate_training(source: str) -> CostEstimate:
         judges=sum(evaluator.entrypoint == "llm_judge" for evaluator in spec.evaluators),
         agent_max_tokens=_agent_bound(prompts),
     )
+    own = spec.graph_config is not None and spec.graph_config.http is not None
+    own = own or (spec.graph_config is not None and spec.graph_config.entrypoint is not None)
+    if own and "agent" not in past:
+        # How often an agent of the user's own asks a model, and which, nobody can tell before.
+        groups = [group for group in groups if group.role != "agent"]
+    groups = [_own_calls(group, past, runs) if own else group for group in groups]
     groups = [narrowed(group, past.get(group.role), runs) for group in groups]
     basis = f"{runs.likely:.0f} case runs from {len(cases)} cases, {_basis(past_runs)}"
-    if spec.graph_config is not None:
-        basis += "; one model call a case is assumed of your own agent"
+    if own and "agent" not in past:
+        basis += (
+            "; what your own agent's calls cost is unknown before the first run, and the budget "
+            "holds all the same"
+        )
+    elif own:
+        basis += "; your own agent's calls as past runs made them"
     return _priced(settings, groups, basis, spec.optimizer.max_cost_usd, "optimizer.max_cost_usd")
 
 
@@ -98,16 +113,35 @@ def _prompts(db: Database, spec: TrainSpec) -> Prompts:
     return best.prompts
 
 
-def _models(settings: Settings, spec: TrainSpec, prompts: Prompts) -> dict[str, str]:
+def _models(settings: Settings, prompts: Prompts) -> dict[str, str]:
     own = next((prompt.model for prompt in prompts.values() if prompt.model), None)
-    models = {
+    return {
         "agent": own or settings.model_for("agent"),
         "optimizer": settings.model_for("optimizer"),
         "judge": settings.model_for("judge"),
     }
-    if spec.graph_config is not None and spec.graph_config.http is not None:
-        del models["agent"]  # its calls are its own, and are not in the ledger
-    return models
+
+
+def _own_calls(group: CallGroup, past: dict[str, PastCalls], runs: Span) -> CallGroup:
+    """An own agent's group as wide as the past, which alone says how often it calls."""
+    from cornerman.domain.money.estimate import Span
+
+    seen = past.get(group.role)
+    if group.role != "agent" or seen is None:
+        return group
+    per_unit = seen.calls_per_unit
+    return replace(
+        group,
+        calls=Span(0.0, runs.likely * per_unit, runs.high * per_unit * _OWN_SPREAD),
+        input_tokens=_wide(seen.input_tokens),
+        output_tokens=_wide(seen.output_tokens),
+    )
+
+
+def _wide(mean: float) -> Span:
+    from cornerman.domain.money.estimate import Span
+
+    return Span(mean / _OWN_SPREAD, mean, mean * _OWN_SPREAD)
 
 
 def _agent_bound(prompts: Prompts) -> int:

@@ -106,6 +106,22 @@ def _row(run: Run, cost_pico: int | None) -> tuple[Any, ...]:
     )
 
 
+@app.command("trace")
+def trace(
+    run_id: Annotated[str, typer.Argument(help="A training run's id, or a batch's.")],
+    case_id: Annotated[str, typer.Argument(help="A case's id, or a battle's.")],
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", help="Such as c0; by default the best.")
+    ] = None,
+    repeat: Annotated[int, typer.Option("--repeat", min=0, help="Which repeat of the case.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Show the model calls of one case or battle in order: messages, tools, tokens, cost."""
+    from cornerman.cli.commands.trace import show_trace
+
+    show_trace(Out(json), run_id, case_id, candidate, repeat)
+
+
 @app.command("show")
 def show(
     run_id: Annotated[str, typer.Argument(help="The run's id, or how only it begins.")],

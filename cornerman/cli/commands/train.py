@@ -295,6 +295,8 @@ def say_result(out: Out, result: dict[str, Any]) -> None:
     out.say(f"Run {result['run_id']}: {result['status']}{stopped}{simulated}", style="bold")
     if result["dataset"]["note"]:
         out.say(f"Note: {result['dataset']['note']}", style="yellow")
+    for note in result.get("notes") or ():
+        out.note(note)
     out.say(f"  Test before  {score_text(result['seed_test_score'])}")
     out.say(f"  Test after   {score_text(result['test_score'])}")
     out.say(f"  Validation   {_change(result['seed_score'], result['validation_score'])}")

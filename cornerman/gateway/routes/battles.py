@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from cornerman.domain.battles.breakthroughs import Breakthrough
 from cornerman.domain.errors import BadInputError, ConflictError
+from cornerman.domain.runs import battle_subject
 from cornerman.gateway import views
 from cornerman.gateway.auth import ApiCaller, client_address, require_api
 from cornerman.gateway.errors import Id, WorkflowId, answers, not_found, require_text
@@ -16,13 +17,15 @@ from cornerman.gateway.models import (
     BattleBody,
     BreakthroughBody,
     BreakthroughsAnswer,
+    CallBody,
     PersonasAnswer,
     RatingsAnswer,
     StateChange,
 )
 from cornerman.gateway.state import GatewayDep
 from cornerman.runner import start_promotion
-from cornerman.storage import breakthroughs
+from cornerman.storage import battles as battle_rows
+from cornerman.storage import breakthroughs, traces
 
 battles = APIRouter(prefix="/api", tags=["battles"], dependencies=[require_api])
 findings = APIRouter(
@@ -40,6 +43,23 @@ async def read_battle(gateway: GatewayDep, battle_id: Id) -> JSONResponse:
     if found is None:
         raise not_found("battle", battle_id)
     return JSONResponse(found)
+
+
+@battles.get("/battles/{id}/trace", response_model=None, responses=answers(list[CallBody], 404))
+async def read_battle_trace(gateway: GatewayDep, battle_id: Id) -> JSONResponse:
+    """The model calls of one battle in order: agent, persona and referee."""
+    require_text(battle_id, "battle")
+    calls = await gateway.db.read(_read_trace, battle_id)
+    if not calls:
+        raise not_found("call of battle", battle_id)
+    return JSONResponse(calls)
+
+
+def _read_trace(session: Any, battle_id: str) -> list[dict[str, Any]]:
+    battle = battle_rows.read_battle(session, battle_id)
+    if battle is None:
+        return []
+    return traces.read_trace(session, battle.batch_id, battle_subject(battle_id))
 
 
 @battles.get("/ratings/{workflow}", response_model=None, responses=answers(RatingsAnswer))

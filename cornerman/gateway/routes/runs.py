@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.runs import Event, Run
+from cornerman.domain.runs import Event, Run, case_subject
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.errors import Id, Responses, answers, require_run, require_text
+from cornerman.gateway.errors import (
+    Id,
+    Responses,
+    answers,
+    not_found,
+    require_run,
+    require_text,
+)
 from cornerman.gateway.hub import IDLE_SECONDS, SIGN_OF_LIFE, end_message, message, stream_response
-from cornerman.gateway.models import EventBody, RunBody
+from cornerman.gateway.models import CallBody, EventBody, RunBody
 from cornerman.gateway.state import Gateway, GatewayDep
 from cornerman.runner import cancel_run
-from cornerman.storage import events, ledger, runs
+from cornerman.storage import events, ledger, runs, traces
 
 router = APIRouter(prefix="/api/runs", tags=["runs"], dependencies=[require_api])
 
@@ -110,6 +117,37 @@ async def read_events(
     run, found = await gateway.db.read(_read_events, run_id, after=after, limit=limit)
     require_run(run, run_id)
     return JSONResponse([event.as_dict() for event in found])
+
+
+@router.get(
+    "/{id}/cases/{case_id}/trace", response_model=None, responses=answers(list[CallBody], 404)
+)
+async def read_case_trace(
+    gateway: GatewayDep,
+    run_id: Id,
+    case_id: Annotated[str, Path(description="The case's id.")],
+    candidate: Annotated[str | None, Query(description="By default the run's best.")] = None,
+    repeat: Annotated[int, Query(ge=0, le=1_000)] = 0,
+) -> JSONResponse:
+    """The model calls of one case in order, with what was said."""
+    for name, value in (("run", run_id), ("case", case_id), ("candidate", candidate or "c0")):
+        require_text(value, name)
+    run, calls = await gateway.db.read(_read_trace, run_id, case_id, candidate, repeat)
+    require_run(run, run_id)
+    if not calls:
+        raise not_found("call of case", case_id)
+    return JSONResponse(calls)
+
+
+def _read_trace(
+    session: Any, run_id: str, case_id: str, candidate: str | None, repeat: int
+) -> tuple[Run | None, list[dict[str, Any]]]:
+    run = runs.read_run(session, run_id)
+    if run is None:
+        return None, []
+    best = str(run.metrics.get("best_candidate_id") or "c0")
+    subject = case_subject(candidate or best, case_id, repeat)
+    return run, traces.read_trace(session, run_id, subject)
 
 
 def _place(last_event_id: str | None, after: int) -> int:
