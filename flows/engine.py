@@ -21,8 +21,8 @@ from cornerman.evaluators.base import build_evaluators
 from cornerman.flows.plumbing.quiet import tell_services_in_one_line, tell_stops_in_one_line
 from cornerman.rehearsal import rehearsal_endpoint
 from cornerman.settings import Settings, get_settings
+from cornerman.storage import traces
 from cornerman.storage.database import Database, migrate
-from cornerman.storage.traces import create_trace
 from cornerman.tasks.agent import Agent
 from cornerman.tasks.judge import judge_chat
 from cornerman.tasks.meter import DatabaseMeter
@@ -47,7 +47,7 @@ class Engine:
 
     def llm(self, *, cache: bool = False) -> LLM:
         """A client on this engine's endpoint and ledger."""
-        record = create_trace if self.settings.record_calls == "full" else None
+        record = traces.recorder(self.settings.record_calls)
         return LLM(self.endpoint, self.meter, cache=cache, record=record)
 
 

@@ -67,6 +67,7 @@ class TrainingRun:
             before: The run as it was before this process claimed it.
         """
         self.context.begin(owner)
+        self.context.may_replay = before.started_at is not None
         self.context.slots.before_tasks = await is_limited(CASE_TAG)
         await self.context.slots.open(owner)
         if before.status == "failed":

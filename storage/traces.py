@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.traces import Recorded, Replay
+from cornerman.domain.traces import CallTrace, RecordCalls, Recorded, Recorder, Replay
 from cornerman.storage.database.types import as_dict
 from cornerman.storage.tables import call_traces, llm_calls
 
@@ -16,6 +16,17 @@ _LAST = select(func.coalesce(func.max(call_traces.c.seq), 0)).where(
     call_traces.c.run_id == bindparam("run_id"), call_traces.c.subject == bindparam("subject")
 )
 _INSERT = insert(call_traces)
+
+
+def recorder(record_calls: RecordCalls) -> Recorder:
+    """What keeps a call's trace: all of it, or what it took without what it said."""
+    return create_trace if record_calls == "full" else _create_without_text
+
+
+def _create_without_text(session: Session, call_id: str, recorded: Recorded) -> None:
+    trace = recorded.trace
+    plain = CallTrace(trace.role, trace.model, trace.prompts, note=trace.note)
+    create_trace(session, call_id, Recorded(recorded.scope, plain))
 
 
 def create_trace(session: Session, call_id: str, recorded: Recorded) -> None:

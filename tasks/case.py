@@ -23,6 +23,7 @@ from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.runs import NewEvent, case_subject
 from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.statistics import weighted_score
+from cornerman.domain.traces import replaying
 from cornerman.domain.training.cases import (
     Case,
     CaseError,
@@ -108,12 +109,8 @@ async def store_case(context: TrainingContext, result: CaseResult) -> CaseResult
 
 def _store(session: Any, context: TrainingContext, result: CaseResult) -> None:
     runs.require_held(session, context.run_id, context.owner)
-    if context.metering is not None:
-        traces.forget_replays(
-            session,
-            context.run_id,
-            case_subject(result.candidate_id, result.case.id, result.repeat),
-        )
+    subject = case_subject(result.candidate_id, result.case.id, result.repeat)
+    traces.forget_replays(session, context.run_id, subject)
     # The row is unique, so the event needs no key of its own to be written once.
     if case_rows.create_case_result(session, context.run_id, result):
         events.create_event(session, context.run_id, progress_event(result))
@@ -193,7 +190,8 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
     deadline = Deadline(timeout)
     progress = CaseProgress(deadline)
     try:
-        with telling_waits(deadline.extend):
+        queue = await context.replays(job.subject)
+        with telling_waits(deadline.extend), replaying(queue):
             evaluations = await within(deadline, _answer_and_score(context, job, progress))
         progress.is_well = True
     except TimeUpError:
@@ -226,7 +224,7 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
 async def _answer_and_score(
     context: TrainingContext, job: CaseJob, progress: CaseProgress
 ) -> dict[str, Score]:
-    key = await open_key(context, job, progress, "agent")
+    key = open_key(context, job, progress, "agent")
     began = time.perf_counter()
     prompts = prompts_for_agent(job.candidate.prompts)
     try:
@@ -251,7 +249,7 @@ async def _answer_and_score(
         return context.scope(job.subject)
 
     scores = dict[str, Score]()
-    own = await open_key(context, job, progress, "judge") if context.evaluators else None
+    own = open_key(context, job, progress, "judge") if context.evaluators else None
     with judging(scope), calling_for(own):
         for name, evaluate in context.evaluators.items():
             score = await evaluate(_evaluated(job.case, progress.output, state, duration_ms))

@@ -84,14 +84,14 @@ class CaseProgress:
             raise CaseOverError("The case's time is up; it can make no more model calls.")
 
 
-async def open_key(
+def open_key(
     context: TrainingContext, job: CaseJob, progress: CaseProgress, role: Role
 ) -> CaseKey | None:
     """What the user's code calls models with; None where the run's agent has no code."""
     if context.metering is None:
         return None
     prompts = {name: prompt.text for name, prompt in job.candidate.prompts.items()}
-    key = await context.metering.key(
+    key = context.metering.key(
         context,
         job.subject,
         prompts=prompts if role == "agent" else {},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cornerman.domain.aio import Deadline
 from cornerman.domain.errors import StopError
-from cornerman.domain.traces import PromptFinder
+from cornerman.domain.traces import PromptFinder, replay_here
 from cornerman.storage import traces
 from cornerman.tasks.meter import telling_waits
 
@@ -36,7 +36,6 @@ class AgentMetering:
         upstreams = [endpoint.base_url, anthropic.base_url if anthropic else None]
         self.server = self._stack.enter_context(metered_environment(upstreams))
         self.account: RunAccount | None = None
-        self._begun = set[str]()
         self._facts: dict[str, Any] = {"unattributed_calls": 0, "unmetered_hosts": []}
 
     def _anthropic(self) -> AnthropicEndpoint | None:
@@ -66,12 +65,11 @@ class AgentMetering:
             scope=context.scope,
             check=context.check,
             stop=stop,
-            record=traces.create_trace,
-            record_calls=self._settings.record_calls,
+            record=traces.recorder(self._settings.record_calls),
         )
         self.server.open(self.account)
 
-    async def key(
+    def key(
         self,
         context: TrainingContext,
         subject: str,
@@ -80,26 +78,22 @@ class AgentMetering:
         deadline: Deadline,
         role: Role = "agent",
     ) -> CaseKey:
-        """A key for one subject; what an interrupted one was answered is served again."""
+        """A key for one subject; what an interrupted one was answered is served again.
+
+        See `cornerman.domain.traces.replaying`.
+        """
         assert self.account is not None
         loop = asyncio.get_running_loop()
 
         def extend(seconds: float) -> None:
             loop.call_soon_threadsafe(deadline.extend, seconds)
 
-        # A case that is tried again in this process failed for what it was answered, perhaps.
-        replay = []
-        if subject not in self._begun:
-            replay = await context.db.read(traces.read_replays, context.run_id, subject)
-        elif role == "agent":
-            await context.db.write(traces.forget_replays, context.run_id, subject)
-        self._begun.add(subject)
         return self.account.open_key(
             subject,
             role=role,
             prompts=PromptFinder(prompts),
             waiting=lambda: telling_waits(extend),
-            replay=replay,
+            replay=replay_here(),
         )
 
     def stop(self, reason: StopError) -> None:

@@ -21,10 +21,12 @@ from cornerman.domain.errors import (
 )
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.money.ledger import CallScope
+from cornerman.domain.traces import ReplayQueue
 from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.options import CONCURRENCY_CAP
 from cornerman.evaluators.base import Evaluator
 from cornerman.settings import Settings
+from cornerman.storage import traces
 from cornerman.storage.database import Database
 from cornerman.tasks.agent import Agent
 from cornerman.tasks.meter import DatabaseMeter
@@ -82,6 +84,9 @@ class TrainingContext:
         self.prompts_read = set[str]()
         self.trainable: set[str] = set()
         self._answered = 0
+        # Whether an earlier process may have left cases with calls that were answered.
+        self.may_replay = True
+        self._begun = set[str]()
         # None where the agent calls by `context.chat` alone.
         self.metering = metering
         if metering is not None:
@@ -133,6 +138,19 @@ class TrainingContext:
             reason, (KillSwitchActiveError, RunCancelledError)
         ):
             self.metering.stop(reason)
+
+    async def replays(self, subject: str) -> ReplayQueue:
+        """What a case's calls were answered before its process died; empty for a new one.
+
+        A case that is tried again in one process has failed, perhaps for what it was answered.
+        """
+        if subject in self._begun:
+            await self.db.write(traces.forget_replays, self.run_id, subject)
+            return ReplayQueue()
+        self._begun.add(subject)
+        if not self.may_replay:
+            return ReplayQueue()
+        return ReplayQueue(await self.db.read(traces.read_replays, self.run_id, subject))
 
     def note_prompts(self, trainable: set[str], read: set[str]) -> None:
         """Note what one case's agent has read; an agent that reads nothing cannot be trained.

@@ -27,29 +27,30 @@ from cornerman.clients.chat_request import (
     with_output_limit,
     worst_tokens,
 )
-from cornerman.clients.llm_types import ChatAnswer, Clock, LLMEndpoint
+from cornerman.clients.llm_types import HINTS, ChatAnswer, Clock, LLMEndpoint
 from cornerman.clients.rates import Rates
 from cornerman.clients.retry import wait_seconds
 from cornerman.domain.errors import LLMError
 from cornerman.domain.money.ledger import Also, CallEstimate, CallOutcome, CallScope, Meter
 from cornerman.domain.secrets import Redactor
-from cornerman.domain.traces import CallTrace, Recorded, Recorder
+from cornerman.domain.traces import (
+    CallTrace,
+    Recorded,
+    Recorder,
+    Replay,
+    digest_of,
+    replay_here,
+)
 
 __all__ = ["LLM", "ChatAnswer", "ChatRequest", "Clock", "LLMEndpoint"]
 
+# The kind of an answer that is kept for the case that is interrupted.
+_ANSWER = "application/vnd.cornerman.answer+json"
 # A server that asks for a longer wait is not coming back within a run.
 MAX_RETRY_AFTER_SECONDS = 60.0
 # An answer that found no room is asked for with this many times its limit, and at least so many
 # tokens: most models that think spend 1,000 to 8,000, and each try is paid.
 _LIMIT_FACTOR, _FIRST_LARGER_LIMIT = 4, 4_096
-
-_HINTS = {
-    401: "Check SANDBOX_OPENAI_API_KEY (or OPENAI_API_KEY): the endpoint did not accept the key.",
-    403: "Check that the key of SANDBOX_OPENAI_API_KEY (or OPENAI_API_KEY) may use this model.",
-    404: "Check OPENAI_BASE_URL and the model's name (AGENT_MODEL, PERSONA_MODEL, ...).",
-    429: "Lower the concurrency, or raise the account's limits or credit.",
-}
-
 
 # Stores an answer, given the session of the transaction that settles its call.
 Keep = Callable[[Any, ChatAnswer], None]
@@ -155,10 +156,22 @@ class LLM:
         key = self._cache_key(call.body) if self._cache else None
         if key is not None and (hit := await self._from_cache(call, key)):
             return hit
+        if (again := self._replayed(call)) is not None:
+            return again
         answer = await self._attempts(call)
         if key is not None:
             await self._meter.store_cached(key, json.dumps(asdict(answer)))
         return answer
+
+    @staticmethod
+    def _replayed(call: _Call) -> ChatAnswer | None:
+        """What this call was answered before the case that makes it was interrupted."""
+        queue = replay_here()
+        stored = None if queue is None else queue.take(digest_of(_ANSWER, call.body))
+        if stored is None or stored.content_type != _ANSWER:
+            return None
+        answer = ChatAnswer(**json.loads(stored.body))
+        return replace(answer, cost_pico=0, latency_ms=0.0, attempts=0, cached=True)
 
     def _prepare(self, scope: CallScope, request: ChatRequest, keep: Keep | None) -> _Call:
         rates = self._endpoint.prices.require(request.model)
@@ -269,13 +282,17 @@ class LLM:
             prompts=request.prompts,
             messages=call.body["messages"],
             response=said,
+            note="" if (queue := replay_here()) is None else queue.take_note(),
         )
+        again: Replay | None = None
+        if answer is not None and queue is not None:
+            again = Replay(digest_of(_ANSWER, call.body), _ANSWER, json.dumps(asdict(answer)))
 
         def also(session: Any) -> None:
             if keep is not None and answer is not None:
                 keep(session, answer)
             if record is not None:
-                record(session, call_id, Recorded(call.scope, trace))
+                record(session, call_id, Recorded(call.scope, trace, again))
 
         return also
 
@@ -348,7 +365,7 @@ class LLM:
         host = urlsplit(self._base_url).netloc.rpartition("@")[2]
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         text = f"No answer of {call.request.model} at {host} after {tries}: {failure.message}"
-        hint = _HINTS.get(failure.status_code or 0, "")
+        hint = HINTS.get(failure.status_code or 0, "")
         if failure.out_of_tokens:
             hint = (
                 "The model thinks for longer than its answer may be: raise MAX_OUTPUT_TOKENS "

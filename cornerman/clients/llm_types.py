@@ -12,6 +12,13 @@ from pydantic import SecretStr
 from cornerman.clients.prices import PriceBook
 
 OPENAI_URL = "https://api.openai.com/v1"
+# What mends an answer of such a status.
+HINTS = {
+    401: "Check SANDBOX_OPENAI_API_KEY (or OPENAI_API_KEY): the endpoint did not accept the key.",
+    403: "Check that the key of SANDBOX_OPENAI_API_KEY (or OPENAI_API_KEY) may use this model.",
+    404: "Check OPENAI_BASE_URL and the model's name (AGENT_MODEL, PERSONA_MODEL, ...).",
+    429: "Lower the concurrency, or raise the account's limits or credit.",
+}
 
 
 @dataclass(frozen=True)

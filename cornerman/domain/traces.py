@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,15 +72,66 @@ class Replay:
     """An answer that can be given again to the same request.
 
     Args:
-        digest: Of the request; see `cornerman.meter`.
+        digest: Of the request; see `digest_of`.
         content_type: Of the answer.
         body: The answer, as text.
-        text_only: The trace itself is not to be kept, only this.
     """
 
     digest: str
     content_type: str
     body: str
+
+
+class ReplayQueue:
+    """What an interrupted case was answered, in order; each answer is given once."""
+
+    def __init__(self, stored: Sequence[Replay] = ()) -> None:
+        self._stored = deque(stored)
+        self.note = ""
+
+    def take(self, digest: str) -> Replay | None:
+        """The answer to a request, and None for one that was not made before.
+
+        Such a request ends the replay: what follows may depend on what it is answered.
+        """
+        for stored in self._stored:
+            if stored.digest == digest:
+                self._stored.remove(stored)
+                return stored
+        if self._stored:
+            left = len(self._stored)
+            self.note = f"The replay ended here: the request differs; {left} were left."
+            self._stored.clear()
+        return None
+
+    def take_note(self) -> str:
+        """What is to be noted with the next call."""
+        note, self.note = self.note, ""
+        return note
+
+
+_replaying: ContextVar[ReplayQueue | None] = ContextVar("replaying", default=None)
+
+
+@contextlib.contextmanager
+def replaying(queue: ReplayQueue) -> Generator[None]:
+    """Have the calls that are made inside answered by the queue, as far as it goes."""
+    token = _replaying.set(queue)
+    try:
+        yield
+    finally:
+        _replaying.reset(token)
+
+
+def replay_here() -> ReplayQueue | None:
+    """The queue of the case that is being run; None outside of cases."""
+    return _replaying.get()
+
+
+def digest_of(path: str, body: Mapping[str, Any]) -> str:
+    """Names a request by where it goes and what it asks."""
+    canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import asyncio
 import math
 import secrets
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from cornerman.clients.booking import Booking
 from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
 from cornerman.domain.money.ledger import CallScope, Meter, Role
-from cornerman.domain.traces import PromptFinder, RecordCalls, Recorder, Replay
+from cornerman.domain.traces import PromptFinder, Recorder, ReplayQueue
 
 KEY_PREFIX = "sk-cornerman-"
 # How long a case that ends well waits for the rest of answers that its agent read in part.
@@ -69,7 +69,6 @@ class RunAccount:
         check: Callable[[], None],
         stop: Callable[[StopError], None],
         record: Recorder | None = None,
-        record_calls: RecordCalls = "full",
     ) -> None:
         self.run_id = run_id
         self.endpoint = endpoint
@@ -78,7 +77,6 @@ class RunAccount:
         self.scope = scope
         self.check = check
         self.record = record
-        self.record_calls: RecordCalls = record_calls
         self._stop = stop
         self._keys = dict[str, CaseKey]()
         self._overrun = Counter[str]()
@@ -94,10 +92,12 @@ class RunAccount:
         role: Role = "agent",
         prompts: PromptFinder | None = None,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
-        replay: Sequence[Replay] = (),
+        replay: ReplayQueue | None = None,
     ) -> CaseKey:
         """A key that is valid for one case or battle, until it is closed."""
-        key = CaseKey(self, subject, role, prompts or PromptFinder({}), waiting, replay)
+        key = CaseKey(
+            self, subject, role, prompts or PromptFinder({}), waiting, replay or ReplayQueue()
+        )
         self._keys[key.token] = key
         return key
 
@@ -146,7 +146,7 @@ class CaseKey:
         role: Role,
         prompts: PromptFinder,
         waiting: Callable[[], AbstractContextManager[None]],
-        replay: Sequence[Replay],
+        replay: ReplayQueue,
     ) -> None:
         self.token = KEY_PREFIX + secrets.token_urlsafe(24)
         self.account = account
@@ -154,8 +154,7 @@ class CaseKey:
         self.role: Role = role
         self.prompts = prompts
         self.waiting = waiting
-        self.replay = deque(replay)
-        self.replay_note = ""
+        self.replay = replay
         self.calls = 0
         self.refused: StopError | None = None
         # How often a request with this digest has failed: its next one is the client's retry.
@@ -180,21 +179,6 @@ class CaseKey:
         """A call has been booked."""
         with self._lock:
             self._flying.discard(call)
-
-    def next_replay(self, digest: str) -> Replay | None:
-        """The stored answer to a request of an interrupted case, each served once.
-
-        A request that none of them answers ends the replay: what follows may depend on it.
-        """
-        for stored in self.replay:
-            if stored.digest == digest:
-                self.replay.remove(stored)
-                return stored
-        if self.replay:
-            left = len(self.replay)
-            self.replay_note = f"The replay ended here: the request differs; {left} were left."
-            self.replay.clear()
-        return None
 
     def cut_soon(self, reason: CornermanError | None) -> None:
         """Cut the calls in flight, from any thread."""

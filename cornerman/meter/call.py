@@ -16,11 +16,11 @@ from cornerman.clients.rates import Rates
 from cornerman.domain.errors import CornermanError, StopError, UnpricedModelError
 from cornerman.domain.money.ledger import CallEstimate, CallOutcome, Outcome
 from cornerman.domain.secrets import Redactor
-from cornerman.domain.traces import CallTrace, Recorded, Replay
+from cornerman.domain.traces import CallTrace, Recorded, Replay, digest_of
 from cornerman.meter.accounts import CaseKey, RunAccount, stop_code
 from cornerman.meter.dialects.base import Bound, Dialect, Json, Reader
 from cornerman.meter.sse import EventSplitter, event_data
-from cornerman.meter.wire import as_json, digest_of, kept_headers
+from cornerman.meter.wire import as_json, kept_headers
 
 # Larger answers still pass; what is read of them, and kept, ends here.
 _MOST_READ = 16 * 1024 * 1024
@@ -137,7 +137,7 @@ class MeteredCall:
 
     async def _metered(self) -> None:
         account = self.key.account
-        if (stored := self.key.next_replay(self.digest)) is not None:
+        if (stored := self.key.replay.take(self.digest)) is not None:
             await self._replayed(stored)
             return
         try:
@@ -292,14 +292,12 @@ class MeteredCall:
 
     def _trace(self, read: _Read) -> CallTrace:
         key, model = self.key, self._bound.model
-        note, key.replay_note = key.replay_note, ""
+        note = key.replay.take_note()
         if key is key.account.own_key:
             note = f"Made with no case's key, as by a thread without a context. {note}".strip()
         messages, tools = self._dialect.messages(self._asked)
         names = key.prompts.names_in(messages)
         key.prompts_seen.update(names)
-        if key.account.record_calls == "usage":
-            return CallTrace(key.role, model, names, note=note)
         shared = _shared(key.last_messages, messages)
         key.last_messages = messages
         return CallTrace(
@@ -315,8 +313,7 @@ class MeteredCall:
         )
 
     def _kept_answer(self, outcome: CallOutcome, read: _Read) -> Replay | None:
-        fits = outcome.outcome == "ok" and len(read.body) <= _REPLAY_MOST
-        if not fits or self.key.account.record_calls == "usage":
+        if outcome.outcome != "ok" or len(read.body) > _REPLAY_MOST:
             return None
         return Replay(self.digest, read.content_type, read.body.decode("utf-8", "replace"))
 

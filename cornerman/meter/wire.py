@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any, cast
 
@@ -12,12 +11,6 @@ from cornerman.meter.dialects.base import Json, RequestRefusedError
 
 _KEPT_HEADERS = ("content-type", "retry-after", "retry-after-ms", "x-should-retry")
 _KEPT_STARTS = ("x-", "openai-", "anthropic-", "request-id", "cf-", "ratelimit")
-
-
-def digest_of(path: str, body: Json) -> str:
-    """Names a request by what it asks."""
-    canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def kept_headers(headers: httpx2.Headers) -> dict[str, str]:

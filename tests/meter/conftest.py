@@ -80,11 +80,11 @@ class Metered:
 
 @pytest.fixture
 async def meter(sqlite_db: Database) -> AsyncIterator[Callable[..., Metered]]:
-    """`meter(upstream, budget_usd=1.0, **options)` opens a run and a key on it."""
+    """`meter(upstream, budget_usd=1.0, record_calls="full")` opens a run and a key on it."""
     make_run(sqlite_db)
     opened = list[Metered]()
 
-    def make(upstream: Upstream, *, budget_usd: float = 1.0, **options: Any) -> Metered:
+    def make(upstream: Upstream, *, budget_usd: float = 1.0, record_calls: Any = "full") -> Metered:
         key = SecretStr(REAL_KEY)
         base = upstream.url
         endpoint = LLMEndpoint(base, key, False, PriceBook(PRICES), max_output_tokens=100)
@@ -101,8 +101,7 @@ async def meter(sqlite_db: Database) -> AsyncIterator[Callable[..., Metered]]:
             scope=lambda subject: CallScope("r", subject, {"run:r": usd_to_pico(budget_usd)}),
             check=check,
             stop=lambda error: made.stops.append(error),
-            record=traces.create_trace,
-            **options,
+            record=traces.recorder(record_calls),
         )
         made = Metered(
             account,

@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from cornerman.domain.errors import KillSwitchActiveError
+from cornerman.domain.traces import ReplayQueue
 from tests.meter.conftest import REAL_KEY, SUBJECT, Metered
 from tests.meter.test_meter_booking import MESSAGES, STREAM, WHOLE, chunk, usage_chunk
 from tests.support.upstream import Sent, Upstream, events
@@ -337,13 +338,13 @@ async def test_what_an_interrupted_case_was_answered_is_served_again_in_order(me
         await run.key.close(drain=True)
         with run.db.reading() as session:
             kept = traces.read_replays(session, "r", SUBJECT)
-        run.key = run.account.open_key(SUBJECT, replay=kept)
+        run.key = run.account.open_key(SUBJECT, replay=ReplayQueue(kept))
         again = [(await ask(run)).choices[0].message.content for _ in range(2)]
         streamed = [part async for part in await ask(run, stream=True)]
         assert (first, again, len(up.asked)) == (["0", "1"], ["0", "1"], 3)
         assert "".join(part.choices[0].delta.content or "" for part in streamed) == "Hi"
         await run.key.close(drain=True)
-        run.key = run.account.open_key(SUBJECT, replay=kept)
+        run.key = run.account.open_key(SUBJECT, replay=ReplayQueue(kept))
         await ask(run, temperature=1)  # differs: the replay ends here
         await ask(run)
     assert len(up.asked) == 5 and run.cost() == 5 * 25
