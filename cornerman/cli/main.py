@@ -17,6 +17,7 @@ from cornerman.cli.commands import (
     checkpoints,
     demo,
     estimate,
+    init,
     personas,
     report,
     runs,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 
 app.command("demo")(demo.demo)
+app.command("init")(init.init)
 app.command("train")(train.train)
 app.command("battle")(battle.battle)
 app.command("scout")(scout.scout)

@@ -52,7 +52,7 @@ def make_reply(request: ChatRequest, server_seed: int) -> Reply:
     structured outputs make of one, gets the answer as its arguments.
     """
     calls = _calls(request, server_seed)
-    text, was_cut = ("", False) if calls else cut_text(_text(request, server_seed), _limit(request))
+    text, was_cut = ("", False) if calls else cut_text(_text(request, server_seed), request.max_tokens)
     written = text + "".join(call.name + call.json for call in calls)
     offered = json.dumps(request.tools) if request.tools else ""
     contents = [message.content for message in request.messages]
@@ -65,10 +65,6 @@ def make_reply(request: ChatRequest, server_seed: int) -> Reply:
         input_tokens=count_prompt_tokens([*contents, offered] if offered else contents),
         output_tokens=count_tokens(written),
     )
-
-
-def _limit(request: ChatRequest) -> int | None:
-    return request.max_tokens
 
 
 def _text(request: ChatRequest, server_seed: int) -> str:
@@ -97,7 +93,9 @@ def _calls(request: ChatRequest, server_seed: int) -> tuple[ToolCall, ...]:
     if asked is None:
         return ()
     name, schema = asked
-    text = request.last_user if results == 0 and len(tools) > 1 else _text(request, server_seed)
+    # One that must be called carries the answer; any other is asked about the question.
+    is_answer = request.tool_choice in ("required", name)
+    text = _text(request, server_seed) if is_answer else request.last_user
     arguments = build_instance(schema, _hints(schema, text))
     made = cast("dict[str, Any]", arguments) if isinstance(arguments, dict) else {}
     return (ToolCall(f"call_{request.digest[:16]}", name, made),)
