@@ -172,6 +172,7 @@ async def prepare_batch(
         meter=engine.meter,
         simulated=engine.simulated,
         started=started,
+        telemetry=engine.telemetry,
     )
     return BattleRun(context, stored.run, stored.jobs)
 

@@ -27,6 +27,7 @@ from cornerman.tasks.agent import Agent
 from cornerman.tasks.judge import judge_chat
 from cornerman.tasks.meter import DatabaseMeter
 from cornerman.tasks.metering import AgentMetering
+from cornerman.tasks.telemetry import Telemetry
 from cornerman.tasks.training_context import TrainingContext
 
 
@@ -34,12 +35,18 @@ class Engine:
     """Open for the length of one run; a plain class, which Prefect hands to tasks unopened."""
 
     def __init__(
-        self, settings: Settings, db: Database, endpoint: LLMEndpoint, meter: DatabaseMeter
+        self,
+        settings: Settings,
+        db: Database,
+        endpoint: LLMEndpoint,
+        meter: DatabaseMeter,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings
         self.db = db
         self.endpoint = endpoint
         self.meter = meter
+        self.telemetry = telemetry
 
     @property
     def simulated(self) -> bool:
@@ -91,7 +98,13 @@ async def open_engine(settings: Settings | None = None) -> AsyncGenerator[Engine
             prices=PriceBook(settings.model_prices, base_url=base_url),
             max_output_tokens=settings.max_output_tokens,
         )
-        yield Engine(settings, db, endpoint, DatabaseMeter(db))
+        telemetry = None
+        if settings.otel_exporter_otlp_endpoint is not None:
+            telemetry = Telemetry(
+                db, with_text=settings.otel_instrumentation_genai_capture_message_content
+            )
+            stack.push_async_callback(telemetry.close)
+        yield Engine(settings, db, endpoint, DatabaseMeter(db), telemetry)
 
 
 def make_context(
@@ -124,6 +137,7 @@ def make_context(
         ),
         simulated=engine.simulated,
         metering=metering,
+        telemetry=engine.telemetry,
     )
 
 

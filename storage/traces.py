@@ -86,6 +86,8 @@ def _shown(row: Row[Any], before: list[Any]) -> dict[str, Any]:
         "latency_ms": row.latency_ms,
         "error": row.error if row.outcome not in {"ok", "cached"} else None,
         "outcome": row.outcome,
+        "began_at": row.created_at.isoformat(),
+        "ended_at": (row.settled_at or row.created_at).isoformat(),
         "note": content["note"],
     }
 

@@ -19,6 +19,7 @@ from cornerman.storage import battles, events, ledger, runs
 from cornerman.tasks.battle_calls import Stage, judged
 from cornerman.tasks.battle_context import BattleContext, BattleJob
 from cornerman.tasks.notify import trip_kill_switch
+from cornerman.tasks.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,32 @@ async def run_battle(context: BattleContext, job: BattleJob) -> Battle:
     except Exception as error:
         log.exception("Battle %s failed", job.battle_id)
         battle = _failed(battle, f"{type(error).__name__}: {error}")
-    return await context.db.write(end_battle, context.batch_id, battle)
+    ended = await context.db.write(end_battle, context.batch_id, battle)
+    if context.telemetry is not None:
+        await _tell_telemetry(context, context.telemetry, job, ended)
+    return ended
+
+
+async def _tell_telemetry(
+    context: BattleContext, telemetry: Telemetry, job: BattleJob, battle: Battle
+) -> None:
+    facts: dict[str, Any] = {
+        "cornerman.battle.id": job.battle_id,
+        "cornerman.persona.id": job.persona.id,
+        "cornerman.status": battle.status,
+    }
+    if battle.score is not None:
+        facts["cornerman.score"] = battle.score
+    began = battle.started_at or datetime.now(UTC)
+    await telemetry.ended(
+        context.batch_id,
+        job.subject,
+        name=context.workflow.id,
+        conversation=job.battle_id,
+        began=began.timestamp(),
+        facts=facts,
+        error=battle.error,
+    )
 
 
 def _failed(battle: Battle, error: str) -> Battle:

@@ -19,6 +19,7 @@ from cornerman.domain.training.candidates import Prompt
 from cornerman.settings import Settings
 from cornerman.storage.database import Database
 from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.telemetry import Telemetry
 from cornerman.tasks.training_context import day_budget_name
 
 
@@ -69,6 +70,7 @@ class BattleContext:
         meter: DatabaseMeter,
         simulated: bool,
         started: float,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.batch_id = batch_id
         self.request = request
@@ -81,6 +83,9 @@ class BattleContext:
         self.meter = meter
         self.simulated = simulated
         self.started = started
+        self.telemetry = telemetry
+        if telemetry is not None:
+            telemetry.begin(batch_id, "battle", workflow.id)
         self.stopping: StopError | None = None
         self.stopped = asyncio.Event()
         self._starting = asyncio.Lock()

@@ -44,6 +44,7 @@ from cornerman.tasks.case_progress import (
 from cornerman.tasks.judge import judging
 from cornerman.tasks.meter import telling_waits
 from cornerman.tasks.metering import calling_for
+from cornerman.tasks.telemetry import Telemetry
 from cornerman.tasks.training_context import TrainingContext
 
 _STACK_LIMIT = 4_000
@@ -175,14 +176,39 @@ async def run_case(context: TrainingContext, job: CaseJob) -> CaseResult:
     """
     async with nullcontext() if job.has_slot else context.slots:
         context.check()
-        started = time.perf_counter()
+        began, started = time.time(), time.perf_counter()
         try:
             result = await _attempt(context, job, started)
         except StopError as stop:
             context.stop(stop)
             raise
     # The next case has the slot by now: what is left is bookkeeping, no call and no user's code.
-    return await store_case(context, result)
+    stored = await store_case(context, result)
+    if context.telemetry is not None:
+        await _tell_telemetry(context, context.telemetry, job, stored, began)
+    return stored
+
+
+async def _tell_telemetry(
+    context: TrainingContext, telemetry: Telemetry, job: CaseJob, result: CaseResult, began: float
+) -> None:
+    facts: dict[str, Any] = {
+        "cornerman.case.id": job.case.id,
+        "cornerman.candidate.id": job.candidate.id,
+        "cornerman.status": result.status,
+        "cornerman.cost_usd": result.cost_usd,
+    }
+    if result.score is not None:
+        facts["cornerman.score"] = result.score
+    await telemetry.ended(
+        context.run_id,
+        job.subject,
+        name=context.spec.workflow_id,
+        conversation=f"{context.run_id}/{job.candidate.id}/{job.case.id}",
+        began=began,
+        facts=facts,
+        error=None if result.error is None else f"{result.error.type}: {result.error.message}",
+    )
 
 
 async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> CaseResult:

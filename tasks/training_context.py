@@ -32,6 +32,7 @@ from cornerman.tasks.agent import Agent
 from cornerman.tasks.meter import DatabaseMeter
 from cornerman.tasks.metering import AgentMetering
 from cornerman.tasks.slots import CASE_TAG, SharedSlots
+from cornerman.tasks.telemetry import Telemetry
 
 # A million USD: more than any run, and far inside the databases' integers.
 NO_LIMIT_PICO = 10**18
@@ -70,6 +71,7 @@ class TrainingContext:
         evaluators: Mapping[str, Evaluator],
         simulated: bool,
         metering: AgentMetering | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.run_id = run_id
         self.spec = spec
@@ -87,6 +89,7 @@ class TrainingContext:
         # Whether an earlier process may have left cases with calls that were answered.
         self.may_replay = True
         self._begun = set[str]()
+        self.telemetry = telemetry
         # None where the agent calls by `context.chat` alone.
         self.metering = metering
         if metering is not None:
@@ -102,6 +105,8 @@ class TrainingContext:
     def begin(self, owner: str) -> None:
         """Work in this process's name from now on; the run's own time limit starts here."""
         self.owner = owner
+        if self.telemetry is not None:
+            self.telemetry.begin(self.run_id, "train", self.spec.workflow_id)
         if self.spec.optimizer.max_seconds is not None:
             self._deadline = time.monotonic() + self.spec.optimizer.max_seconds
 

@@ -8,15 +8,18 @@ for the provider's own address, is led to the meter as well.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import os
 import subprocess
+import sys
 from collections.abc import Generator, Iterable
 from contextvars import ContextVar
 from functools import cache, wraps
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from cornerman.meter.accounts import CaseKey
 from cornerman.meter.server import CASE_HEADER, MeterServer, meter_server
@@ -109,21 +112,25 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _lead(request: Any) -> None:
-    """Put the case's key on a request to the meter; bring one here that would go past it."""
+def _lead(request: Any) -> bool:
+    """Put the case's key on a request to the meter; bring one here that would go past it.
+
+    Returns:
+        Whether it goes to the meter.
+    """
     key = _key.get()
     if key is None:
-        return
+        return False
     url = request.url
     port = f":{url.port}" if url.port is not None else ""
     origin = f"{url.scheme}://{url.host}{port}"
     server = meter_server()
     if origin != server.origin:
         if not url.path.endswith(_API_PATHS):
-            return
+            return False
         if origin not in _upstreams:
             elsewhere.setdefault(key.account.run_id, set()).add(url.host)
-            return
+            return False
         path = url.raw_path.decode("ascii", "replace")
         at = path.find("/v1/")
         request.url = type(url)(server.origin + (path[at:] if at >= 0 else f"/v1{path}"))
@@ -132,6 +139,7 @@ def _lead(request: Any) -> None:
         for name in ("authorization", "x-api-key", "api-key"):
             request.headers.pop(name, None)
     request.headers[CASE_HEADER] = key.token
+    return True
 
 
 @cache
@@ -142,18 +150,49 @@ def _lead_clients_here() -> None:
             module: Any = importlib.import_module(name)
         except ImportError:
             continue
-        _wrap_send(module.Client)
-        _wrap_send(module.AsyncClient)
+        _wrap_send(module.Client, None)
+        _wrap_send(module.AsyncClient, _loop_transport(module))
     _wrap_popen()
 
 
-def _wrap_send(kind: Any) -> None:
+def _loop_transport(module: Any) -> Any:
+    """A transport to the meter with connections of its own for each event loop.
+
+    An agent's module has one client, and its cases may run in one loop after another, or in several
+    at once: a connection that another loop has opened cannot be used.
+    """
+    held: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    class LoopTransport(module.AsyncBaseTransport):
+        async def handle_async_request(self, request: Any) -> Any:
+            loop = asyncio.get_running_loop()
+            if loop not in held:
+                limits = module.Limits(max_connections=None, max_keepalive_connections=64)
+                held[loop] = module.AsyncHTTPTransport(limits=limits, trust_env=False)
+            return await held[loop].handle_async_request(request)
+
+    return LoopTransport()
+
+
+def _mount(client: Any, transport: Any) -> None:
+    """Have a client reach the meter by this transport, and everything else as before."""
+    mounts = getattr(client, "_mounts", None)
+    if not isinstance(mounts, dict) or getattr(client, "reaches_meter", False):
+        return
+    pattern: Any = sys.modules[type(transport).__mro__[1].__module__.partition(".")[0]]
+    there = pattern._utils.URLPattern(f"all://{urlsplit(meter_server().origin).netloc}")
+    client._mounts = {there: transport, **cast("dict[Any, Any]", mounts)}
+    client.reaches_meter = True
+
+
+def _wrap_send(kind: Any, transport: Any) -> None:
     plain = kind.send
 
     @wraps(plain)
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        if not getattr(self, "is_booked", False):
-            _lead(request)
+        is_ours = getattr(self, "is_booked", False)
+        if not is_ours and _lead(request) and transport is not None:
+            _mount(self, transport)
         return plain(self, request, *args, **kwargs)
 
     kind.send = send

@@ -52,7 +52,9 @@ def make_reply(request: ChatRequest, server_seed: int) -> Reply:
     structured outputs make of one, gets the answer as its arguments.
     """
     calls = _calls(request, server_seed)
-    text, was_cut = ("", False) if calls else cut_text(_text(request, server_seed), request.max_tokens)
+    text, was_cut = (
+        ("", False) if calls else cut_text(_text(request, server_seed), request.max_tokens)
+    )
     written = text + "".join(call.name + call.json for call in calls)
     offered = json.dumps(request.tools) if request.tools else ""
     contents = [message.content for message in request.messages]
@@ -94,6 +96,7 @@ def _calls(request: ChatRequest, server_seed: int) -> tuple[ToolCall, ...]:
         return ()
     name, schema = asked
     # One that must be called carries the answer; any other is asked about the question.
+
     is_answer = request.tool_choice in ("required", name)
     text = _text(request, server_seed) if is_answer else request.last_user
     arguments = build_instance(schema, _hints(schema, text))

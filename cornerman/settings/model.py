@@ -163,6 +163,13 @@ class LLMSettings(SettingsGroup):
         description="What is kept of each model call: full (messages, tools, answers) or usage "
         "(tokens, cost and time alone).",
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        description="An OpenTelemetry collector that gets runs, cases, calls and tools as spans.",
+    )
+    otel_instrumentation_genai_capture_message_content: bool = Field(
+        default=False, description="Whether those spans hold what was asked and answered."
+    )
     rehearsal_seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="The rehearsal endpoint's answers depend on it."
     )
@@ -173,7 +180,7 @@ class LLMSettings(SettingsGroup):
         description="How long the rehearsal endpoint takes for an answer.",
     )
 
-    @field_validator("openai_base_url", "anthropic_base_url")
+    @field_validator("openai_base_url", "anthropic_base_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _openai_address(cls, value: str | None) -> str | None:
         return None if value is None else check_web_address(value)

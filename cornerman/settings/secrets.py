@@ -37,6 +37,7 @@ ADDRESSES = frozenset(
         "NEXT_PUBLIC_SUPABASE_URL",
         "OPENAI_BASE_URL",
         "ANTHROPIC_BASE_URL",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
         "NEXT_PUBLIC_APP_URL",
         "PREFECT_API_URL",
         "DASK_SCHEDULER",
