@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from cornerman.clients.chat_request import ChatRequest
 from cornerman.clients.llm import LLM
+from cornerman.domain.answers import json_text
 from cornerman.domain.errors import LLMError
 from cornerman.domain.money.ledger import CallScope
 
 T = TypeVar("T")
 
-_FENCE = re.compile(r"```(?:json|JSON)?\s*\n?(.*?)```", re.DOTALL)
-_MAX_STARTS = 50
 _MAX_SHOWN = 4000
 
 
@@ -46,7 +44,7 @@ async def chat_json(
     for last in (False, True):
         text, request = await _ask(llm, scope, request)
         try:
-            return validate(extract_json(text))
+            return validate(json_text(text))
         except (ValueError, TypeError, KeyError, RecursionError) as exc:
             if last:
                 return None
@@ -78,41 +76,3 @@ def _with_complaint(request: ChatRequest, text: str, exc: Exception) -> ChatRequ
     said = {"role": "assistant", "content": text[:_MAX_SHOWN] or "(empty)"}
     messages = (*request.messages, said, {"role": "user", "content": complaint})
     return replace(request, messages=messages)
-
-
-def extract_json(text: str) -> str:
-    """Return the JSON object in a model's answer, without fences and text around it.
-
-    Returns:
-        The text itself when it is JSON, otherwise the first object in a fence or in the text;
-        the stripped text when there is none, so that the validator can say what is wrong.
-    """
-    stripped = text.strip()
-    for candidate in (stripped, *(found.strip() for found in _FENCE.findall(text))):
-        if _is_json(candidate):
-            return candidate
-    return _first_object(stripped) or stripped
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _first_object(text: str) -> str | None:
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    # A hostile answer of braces alone would take quadratic time.
-    for _ in range(_MAX_STARTS):
-        if start < 0:
-            return None
-        try:
-            _, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
-        else:
-            return text[start:end]
-    return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from cornerman.domain.answers import json_object, lower_keys, read_score, score_in_text
 from cornerman.domain.json_values import shown
 from cornerman.domain.training.cases import EvaluationContext, Score
 from cornerman.evaluators.base import ChatFunction
-from cornerman.evaluators.json_schema import parse_json
 from cornerman.evaluators.text import as_text
 
 # A longer output is cut: the judge's price must have a bound.
@@ -99,10 +99,15 @@ class LlmJudge:
 def _read(answer: str) -> tuple[Verdict | None, str]:
     """Return the verdict, or None and what was wrong with the answer."""
     try:
-        return Verdict.model_validate(parse_json(answer)), ""
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "answer"
-        return None, f"{where}: {first['msg']}, got {shown(first['input'])}."
-    except ValueError as error:
-        return None, f"not JSON ({error}): {shown(answer)}."
+        raw = lower_keys(json_object(answer))
+    except ValueError as fault:
+        try:
+            return Verdict(reason="", score=score_in_text(answer, 1)), ""
+        except ValueError:
+            return None, f"not JSON ({fault}): {shown(answer)}."
+    try:
+        score = read_score(raw.get("score"), 1)
+    except ValueError as fault:
+        return None, f"{fault}."
+    reason = raw.get("reason") or raw.get("rationale") or ""
+    return Verdict(reason=reason if isinstance(reason, str) else str(reason), score=score), ""

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from cornerman.clients.chat_json import chat_json, extract_json, json_schema_format
+from cornerman.clients.chat_json import chat_json, json_schema_format
+from cornerman.domain.answers import json_text
 from cornerman.domain.errors import LLMError
 from tests.clients.helpers_llm import SCOPE, ask, open_llm
 from tests.support.llm_standin import LLMStandin, Reply, Script
@@ -70,4 +71,4 @@ async def test_other_refusals_are_errors():
 
 @pytest.mark.parametrize("text", ["", "{" * 100_000, "[" * 100_000, '{"a":' * 50_000, "null {"])
 def test_hostile_texts_come_back_as_they_are(text: str):
-    assert extract_json(text) == text.strip()
+    assert json_text(text) == text.strip()

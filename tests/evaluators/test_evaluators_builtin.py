@@ -183,10 +183,22 @@ async def test_the_judge_scores_by_its_rubric() -> None:
 async def test_the_judge_is_asked_once_more_for_an_unusable_answer() -> None:
     judge = Judge('{"reason": "", "score": 7}', '{"reason": "fine", "score": 0.7}')
     assert (await judged(judge)).value == 0.7
-    assert "less than or equal to 1" in judge.asked[1][-1]["content"]
+    assert "whose scale is not plain" in judge.asked[1][-1]["content"]
 
 
-@pytest.mark.parametrize("answer", ["", "7/10", "[]", '{"score": NaN, "reason": ""}'])
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("Score: 8/10", 0.8), ("85", 0.85), ('{"Score": "0.9"}', 0.9), ('{"score": 0.4,}', 0.4),
+        ('<think>hm</think>```json\n{"score": 1}\n``` Hope it helps!', 1.0),
+    ],
+)  # fmt: skip
+async def test_the_judge_may_answer_like_people(answer: str, score: float) -> None:
+    judge = Judge(answer)
+    assert (await judged(judge)).value == pytest.approx(score) and len(judge.asked) == 1
+
+
+@pytest.mark.parametrize("answer", ["", "7", "[]", '{"score": NaN, "reason": ""}'])
 async def test_two_unusable_answers_are_an_error(answer: str) -> None:
     with pytest.raises(EvaluatorFailure, match="the judge gave no verdict, asked twice"):
         await judged(Judge(answer, answer))

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cornerman.domain.answers import json_object
 from cornerman.domain.battles import Battle, Record, Turn
 from cornerman.domain.battles.conversation import ChatMessage
 from cornerman.domain.errors import LLMError
@@ -17,7 +18,6 @@ from cornerman.domain.referee.transcripts import (
     OPEN_NAMES,
     fenced_transcript,
     find_quote,
-    json_object,
 )
 
 _STOP_WORDS = frozenset(

@@ -106,24 +106,6 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", text.casefold()))
 
 
-def json_object(text: str) -> object:
-    """The first JSON object in a model's answer, also within a code fence or after a preface.
-
-    Raises:
-        ValueError: There is none.
-    """
-    decoder, failure = json.JSONDecoder(), ValueError("the answer holds no JSON object")
-    # A preface may hold braces of its own, but hardly many.
-    for start in [found.start() for found in re.finditer(r"\{", text)][:5]:
-        try:
-            return decoder.raw_decode(text, start)[0]
-        except RecursionError:
-            failure = ValueError("the answer's JSON is nested too deeply")
-        except ValueError as error:
-            failure = error
-    raise failure
-
-
 Message = Mapping[str, Any]
 
 # Enough of a tool's result to see what it was about; a flight list has thousands of characters.

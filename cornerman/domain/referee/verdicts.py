@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cornerman.domain.answers import json_object, lower_keys, read_money, read_score
 from cornerman.domain.battles import Outcome, SubScore, Turn
 from cornerman.domain.battles.workflows import Rubric
 from cornerman.domain.errors import LLMError
-from cornerman.domain.referee.transcripts import find_quote, json_object
+from cornerman.domain.referee.transcripts import find_quote
 
 VerdictOutcome = Literal["deal", "no_deal", "resolved", "unresolved"]
 
 # Below this the persona was not itself, and the battle says nothing about the agent.
 FIDELITY_FLOOR = 0.5
+_RATIONALE = 20_000
 
 
 class Verdict(BaseModel):
@@ -23,7 +26,8 @@ class Verdict(BaseModel):
 
     Args:
         score: 0 to 100 for the side that plays the agent.
-        persona_fidelity: How well the other side stayed in character, 0 to 1.
+        persona_fidelity: How well the other side stayed in character, 0 to 1; 1 where the
+            referee does not say.
         agreed_price: As the referee read it; the computed one counts.
     """
 
@@ -31,10 +35,10 @@ class Verdict(BaseModel):
 
     score: float = Field(ge=0, le=100)
     sub_scores: tuple[SubScore, ...] = ()
-    persona_fidelity: float = Field(ge=0, le=1)
-    outcome: VerdictOutcome
+    persona_fidelity: float = Field(default=1.0, ge=0, le=1)
+    outcome: VerdictOutcome | None = None
     agreed_price: float | None = None
-    rationale: str = Field(default="", max_length=20_000)
+    rationale: str = Field(default="", max_length=_RATIONALE)
 
 
 class _Cited(BaseModel):
@@ -80,21 +84,74 @@ def parse_verdict(text: str, turns: Sequence[Turn], rubric: Rubric | None = None
         LLMError: Of kind `schema`; the message says what is wrong, for one repair.
     """
     try:
-        raw = json_object(text)
+        found = json_object(text)
+    except ValueError as error:
+        raise _refused(f"it is not JSON: {error}.") from error
+    try:
+        raw = _plain(lower_keys(found))
         cited = _Answer.model_validate(raw).sub_scores
-        verdict = Verdict.model_validate(
-            {**raw, "sub_scores": []} if isinstance(raw, dict) else raw
-        )
+        verdict = Verdict.model_validate({**raw, "sub_scores": []})
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"]) or "answer"
         raise _refused(f"{path}: {first['msg']}.") from error
     except ValueError as error:
-        raise _refused(f"it is not JSON: {error}.") from error
+        raise _refused(f"{error}.") from error
     scores = [_checked(item, turns) for item in cited]
     if rubric is not None:
         scores = _for_rubric(scores, rubric)
     return verdict.model_copy(update={"sub_scores": tuple(scores)})
+
+
+_OUTCOMES = ("deal", "no_deal", "resolved", "unresolved")
+
+
+def _plain(raw: dict[str, Any]) -> dict[str, Any]:
+    """The answer with what is needed brought onto its scale, and what is not needed made fit.
+
+    Raises:
+        ValueError: Its score cannot be read.
+    """
+    plain = {**raw, "score": read_score(raw.get("score"), 100)}
+    if (fidelity := plain.pop("persona_fidelity", None)) is not None:
+        try:
+            plain["persona_fidelity"] = read_score(fidelity, 1)
+        except ValueError as error:
+            raise ValueError(f"persona_fidelity: {error}") from None
+    outcome = str(raw.get("outcome") or "").strip().lower().replace(" ", "_").replace("-", "_")
+    plain["outcome"] = outcome if outcome in _OUTCOMES else None
+    plain["agreed_price"] = read_money(raw.get("agreed_price"))
+    plain["rationale"] = _text(raw.get("rationale") or raw.get("reason"))[:_RATIONALE]
+    lines = raw.get("sub_scores")
+    if isinstance(lines, dict):
+        # By their names in place of a list.
+        named = cast("dict[str, Any]", lines)
+        lines = [
+            {**(held if isinstance(held, dict) else {"score": held}), "name": name}
+            for name, held in named.items()
+        ]
+    plain["sub_scores"] = [
+        _plain_line(cast("dict[str, Any]", line))
+        for line in (cast("list[Any]", lines) if isinstance(lines, list) else [])
+        if isinstance(line, dict)
+    ]
+    return plain
+
+
+def _plain_line(line: dict[str, Any]) -> dict[str, Any]:
+    turn = line.get("turn")
+    found = re.search(r"\d+", turn) if isinstance(turn, str) else None
+    whole = isinstance(turn, int) and not isinstance(turn, bool)
+    return {
+        **line,
+        "score": read_score(line.get("score"), 100),
+        "turn": int(found[0]) if found is not None else turn if whole else None,
+        "evidence": _text(line.get("evidence")),
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
 
 
 def _refused(what: str) -> LLMError:

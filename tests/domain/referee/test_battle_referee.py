@@ -1,6 +1,7 @@
 """What a referee is asked and which of its answers count."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,29 @@ def test_evidence_that_is_no_quote_is_flagged(cited: int, evidence: str, turn: i
 
 
 @pytest.mark.parametrize(
+    ("change", "price", "fidelity", "score"),
+    [
+        ({"agreed_price": "$350"}, 350, 0.9, 70),
+        ({"agreed_price": "as agreed"}, None, 0.9, 70),
+        ({"persona_fidelity": 80}, None, 0.8, 70),
+        ({"persona_fidelity": None}, None, 1.0, 70),
+        ({"outcome": "win"}, None, 0.9, 70),
+        ({"rationale": None}, None, 0.9, 70),
+        ({"score": "8/10"}, None, 0.9, 80),
+        ({"score": "70"}, None, 0.9, 70),
+    ],
+)
+def test_a_verdict_is_read_as_people_would(
+    change: dict[str, Any], price: float | None, fidelity: float, score: float
+):
+    plain = json.loads(answer()) | {"agreed_price": None} | change
+    text = "Here is my verdict:\n```json\n" + json.dumps(plain)[:-1] + ",}\n```"
+    verdict = parse_verdict(text, TURNS)
+    assert (verdict.agreed_price, verdict.persona_fidelity) == (price, fidelity)
+    assert verdict.score == score
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "no JSON object"),
@@ -128,7 +152,6 @@ def test_evidence_that_is_no_quote_is_flagged(cited: int, evidence: str, turn: i
         (answer(score=None), "score"),
         (answer(score="high"), "score"),
         (answer(persona_fidelity=3), "persona_fidelity"),
-        (answer(outcome="win"), "outcome"),
         (answer(sub_scores=[]), "price_held"),
         (answer(sub_scores="none"), "sub_scores"),
         (answer().replace("70", "NaN", 1), "score"),
