@@ -48,6 +48,7 @@ _COMMANDS = {
     "doctor": "machine.doctor",
     "deploy": "machine.deploy",
     "serve": "machine.serve",
+    "stop": "machine.stop",
 }
 
 

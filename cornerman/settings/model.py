@@ -216,6 +216,14 @@ class GatewaySettings(SettingsGroup):
     prefect_api_url: str | None = Field(
         default=None, description="Prefect server; unset: an embedded one is used."
     )
+    prefect_idle_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="How long the embedded Prefect server that commands share stays after the "
+        "last of them; 0: each command starts one of its own.",
+    )
     dask_scheduler: str | None = Field(
         default=None,
         description="Dask scheduler (tcp://HOST:8786) on whose workers training cases run; "

@@ -212,6 +212,10 @@ async def run_training(parameters: TrainParameters, out: Out) -> dict[str, Any]:
     Raises:
         CommandError: It failed; knows the run.
     """
+    # First of all: the server starts while this process imports what it needs.
+    from cornerman.flows.plumbing.embedded_client import begin_early
+
+    begin_early()
     from cornerman.cli.progress import TrainingView, follow
     from cornerman.domain.datasets.load import load_cases, split_cases
     from cornerman.settings import get_settings
