@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import Flow
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from pydantic import BaseModel
 
 from cornerman.flows.plumbing.embedded_client import EmbeddedServer, take_begun
 from cornerman.flows.plumbing.prefect_private import part, require_parts
@@ -106,6 +107,15 @@ class ServedFlow(Flow[P, R]):
         if kwargs.get("on_completion") is None:
             kwargs["on_completion"] = [show_cancelled]
         super().__init__(*args, **kwargs)
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """As Prefect's own, which imports FastAPI for it; pydantic alone gives the same."""
+        if not all(isinstance(value, BaseModel) for value in parameters.values()):
+            return super().serialize_parameters(parameters)
+        models = cast("dict[str, BaseModel]", parameters)
+        return {
+            name: model.model_dump(mode="json", by_alias=True) for name, model in models.items()
+        }
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:  # pyright: ignore
         call = cast("Callable[..., Coroutine[Any, Any, Any]]", super().__call__)
