@@ -109,12 +109,12 @@ def _prefect(settings: Settings) -> Iterator[Check]:
     url = settings.prefect_api_url
     if url is None:
         yield _embedded(settings)
-        yield _limits(None)
+        yield _limits(settings, None)
         return
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=_PREFECT_SECONDS):  # noqa: S310
             yield Check("prefect", OK, f"The server at {url} answers.")
-        yield _limits(url)
+        yield _limits(settings, url)
     except (urllib.error.URLError, OSError, ValueError) as error:
         fix = "Start it with: cornerman serve, or prefect server start; or unset PREFECT_API_URL."
         yield Check("prefect", PROBLEM, f"The server at {url} does not answer: {error}", fix)
@@ -140,11 +140,10 @@ def _embedded(settings: Settings) -> Check:
     return Check("prefect", OK, f"{unset}: runs share an embedded server ({'; '.join(shown)}).")
 
 
-def _limits(url: str | None) -> Check:
+def _limits(settings: Settings, url: str | None) -> Check:
     """What holds cases to so many at once over all processes."""
-    from cornerman.domain.training.options import CONCURRENCY_CAP
-
-    held = f"At most {CONCURRENCY_CAP} cases run at once, over all runs of this database"
+    most = settings.max_concurrent_cases
+    held = f"At most {most} cases run at once, over all runs of this database"
     address = f"{url}/concurrency_limits/tag/agent-case"
     try:
         if url is None:
