@@ -10,7 +10,7 @@ ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check smoke format env-base env-dev env-test env-peers \
-	bench bench-optimizers bench-referee bench-gateway bench-limits bench-peers bench-scale lock clean
+	bench bench-start bench-optimizers bench-referee bench-gateway bench-limits bench-peers bench-scale lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1@\2/' | \
@@ -42,6 +42,9 @@ format: env-dev  ## Format the code and mend what the linter can
 
 bench: env-dev  ## Measure the evaluation loop
 	@$(BIN)/python -m tests.bench.loop $(ARGS)
+
+bench-start: env-dev  ## Measure how long a command keeps a person waiting
+	@$(BIN)/python -m tests.bench.start $(ARGS)
 
 bench-optimizers: env-dev  ## Compare the optimizers
 	@$(BIN)/python -m tests.bench.optimizers $(ARGS)

@@ -26,7 +26,6 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from cornerman.deployments.automations import apply_automations, kill_switch_automations
 from cornerman.deployments.manifest import DeploymentSpec, read_manifest
 from cornerman.deployments.prefect_api import PrefectServerError, is_on_postgresql, server_client
-from cornerman.domain.training.options import CONCURRENCY_CAP
 from cornerman.settings import Settings, get_settings
 from cornerman.tasks.slots import CASE_TAG
 
@@ -43,7 +42,7 @@ class LimitsReport:
 
 def apply_limits(client: SyncPrefectClient, settings: Settings) -> LimitsReport:
     """Make the limits where they do good, take them away where they harm. Idempotent."""
-    wanted = {CASE_TAG: CONCURRENCY_CAP, BATTLE_TAG: settings.max_concurrent_battles}
+    wanted = {CASE_TAG: settings.max_concurrent_cases, BATTLE_TAG: settings.max_concurrent_battles}
     if not is_on_postgresql(client):
         for tag in wanted:
             _remove(client, tag)

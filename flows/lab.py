@@ -57,10 +57,10 @@ class TrainingLab:
         self._options = context.spec.optimizer.model_copy(update={"proposals": proposals})
         self._pool: list[Candidate] = []
         self._named: dict[int, int] = {}
-        self._begun_at_once = context.spec.optimizer.effective_concurrency + _TASKS_AHEAD
+        self._begun_at_once = context.cases_at_once + _TASKS_AHEAD
         self._starting = asyncio.Semaphore(self._begun_at_once)
         # Rewrites are calls of the run like any others: so many at once as were asked for.
-        self._rewriting = asyncio.Semaphore(context.spec.optimizer.effective_concurrency)
+        self._rewriting = asyncio.Semaphore(context.cases_at_once)
         # Made once: to make a task anew for each case costs more than to run it.
         timeout = context.spec.optimizer.case_timeout_seconds
         self._run_case: RunCase = run_case.with_options(

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 
 from cornerman.domain.aio import leave_threads_behind
 from cornerman.domain.errors import ConflictError, RunCancelledError, StorageError
-from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, Run
+from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, NewEvent, Run
 from cornerman.flows.plumbing.embedded import serves_alone
+from cornerman.flows.plumbing.embedded_client import Trouble, troubles
 from cornerman.flows.plumbing.processes import is_gone, process_owner
 from cornerman.flows.plumbing.server_state import leave_cancelling, note_cancelled, watch_flow_run
 from cornerman.flows.plumbing.signals import end_at_second
-from cornerman.storage import budgets, ledger, runs
+from cornerman.storage import budgets, events, ledger, runs
 from cornerman.storage.database import Database
 
 __all__ = ["RunSession", "process_owner", "run_session"]
@@ -93,9 +94,12 @@ class RunSession:
 
     async def watch(self) -> None:
         """Bump the heartbeat and look for a cancel request and the kill-switch, for ever."""
-        beat_due = 0.0
+        beat_due, told = 0.0, len(troubles)
         while True:
             try:
+                for trouble in troubles[told:]:
+                    await self.db.write(events.create_event, self.run.id, self._event(trouble))
+                    told += 1
                 if time.monotonic() >= beat_due:
                     await self.db.write(runs.update_heartbeat, self.run.id, self.owner)
                     beat_due = time.monotonic() + HEARTBEAT_SECONDS
@@ -104,6 +108,12 @@ class RunSession:
                 # Its work will meet the same database and fail, or both find it back.
                 log.warning("Run %s cannot be watched: %s", self.run.id, error)
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _event(self, trouble: Trouble) -> NewEvent:
+        """What the run's log says of a Prefect server that the run waits for."""
+        node = "agentensor_trainer" if self.run.kind == "train" else "battle_batch"
+        payload = {"message": trouble.message}
+        return NewEvent(node, "prefect_back" if trouble.back else "prefect_away", payload)
 
     def _obey(self, signals: runs.RunSignals | None, switch: KillSwitch) -> None:
         if signals is not None and signals.owner != self.owner:

@@ -92,7 +92,7 @@ class TrainFlow(ServedFlow[Any, Any]):
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         given = parameters.get("parameters")
         if isinstance(given, TrainParameters):
-            parameters = parameters | {"parameters": shown_request(given)}
+            return {"parameters": shown_request(given)}
         return super().serialize_parameters(parameters)
 
 

@@ -122,7 +122,7 @@ def _result(
         "stopped_by": stopped_by,
         "cost_usd": held["cost_usd"],
         "model_calls": held["model_calls"],
-        "max_concurrency": spec.optimizer.effective_concurrency,
+        "max_concurrency": run.context.cases_at_once,
         "requested_concurrency": spec.optimizer.max_concurrency,
         "dataset_id": run.dataset_id,
         "dataset": _dataset_facts(run),

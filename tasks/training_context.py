@@ -23,7 +23,6 @@ from cornerman.domain.money import usd_to_pico
 from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.traces import ReplayQueue
 from cornerman.domain.training import TrainParameters
-from cornerman.domain.training.options import CONCURRENCY_CAP
 from cornerman.evaluators.base import Evaluator
 from cornerman.settings import Settings
 from cornerman.storage import traces
@@ -96,8 +95,9 @@ class TrainingContext:
             metering.open(self)
         # The process that works on the run; see `begin`.
         self.owner = ""
+        self.cases_at_once = spec.optimizer.cases_at_once(settings.max_concurrent_cases)
         self.slots = SharedSlots(
-            db, CASE_TAG, most=spec.optimizer.effective_concurrency, total=CONCURRENCY_CAP
+            db, CASE_TAG, most=self.cases_at_once, total=settings.max_concurrent_cases
         )
         self.stopping: CornermanError | None = None
         self._deadline: float | None = None

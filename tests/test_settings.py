@@ -32,6 +32,8 @@ def test_everything_is_optional_and_has_the_documented_default() -> None:
     assert settings.max_training_batch_size == 10
     assert settings.max_training_execution_time_ms == 50_000
     assert settings.max_concurrent_battles == 3
+    assert settings.max_concurrent_cases == 8
+    assert settings.prefect_idle_seconds == 600
     assert settings.delay_between_battles_ms == 1_000
     assert (settings.batch_budget_usd, settings.daily_budget_usd) == (5.0, 15.0)
     assert settings.battle_cron == "*/30 * * * *"
@@ -80,6 +82,10 @@ def test_blank_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, blank: str) ->
         ("MAX_TRAINING_EXECUTION_TIME_MS", "0", "at least 1"),
         ("MAX_CONCURRENT_BATTLES", "0", "at least 1"),
         ("MAX_CONCURRENT_BATTLES", "three", "a whole number"),
+        ("MAX_CONCURRENT_CASES", "0", "at least 1"),
+        ("MAX_CONCURRENT_CASES", "257", "at most 256"),
+        ("PREFECT_IDLE_SECONDS", "-1", "at least 0"),
+        ("PREFECT_IDLE_SECONDS", "inf", "finite"),
         ("DELAY_BETWEEN_BATTLES_MS", "-1", "at least 0"),
         ("BATCH_BUDGET_USD", "0", "more than 0"),
         ("BATCH_BUDGET_USD", "nan", "finite"),

@@ -1,34 +1,28 @@
-"""The command `cornerman`."""
+"""The command `cornerman`.
+
+What a command imports is what a person waits for, so only the command that was typed is loaded;
+what it needs beyond that it imports itself, where it needs it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cornerman.cli.commands import (
-    battle,
-    checkpoints,
-    demo,
-    estimate,
-    init,
-    personas,
-    report,
-    runs,
-    scout,
-    train,
-)
-from cornerman.cli.machine import db, deploy, doctor, kill_switch, serve
 from cornerman.cli.output import FAILED, Out, documents_only, report_failure
 from cornerman.domain.aio import leave_process
 
 _TYPERS_INTERRUPTED = 130
+_RARELY = 50_000  # more objects, where Python's own 700 make it look hundreds of times
 
 app = typer.Typer(
     name="cornerman",
@@ -38,21 +32,41 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("demo")(demo.demo)
-app.command("init")(init.init)
-app.command("train")(train.train)
-app.command("battle")(battle.battle)
-app.command("scout")(scout.scout)
-app.command("estimate")(estimate.estimate)
-app.add_typer(checkpoints.app)
-app.add_typer(personas.app)
-app.add_typer(runs.app)
-app.add_typer(kill_switch.app)
-app.command("report")(report.report)
-app.add_typer(db.app)
-app.command("doctor")(doctor.doctor)
-app.command("deploy")(deploy.deploy)
-app.command("serve")(serve.serve)
+# Where each stands, in the order in which help lists them; a module with an `app` is a group.
+_COMMANDS = {
+    "demo": "commands.demo",
+    "init": "commands.init",
+    "train": "commands.train",
+    "battle": "commands.battle",
+    "scout": "commands.scout",
+    "estimate": "commands.estimate",
+    "checkpoints": "commands.checkpoints",
+    "personas": "commands.personas",
+    "runs": "commands.runs",
+    "kill-switch": "machine.kill_switch",
+    "report": "commands.report",
+    "db": "machine.db",
+    "doctor": "machine.doctor",
+    "deploy": "machine.deploy",
+    "serve": "machine.serve",
+    "stop": "machine.stop",
+}
+
+
+def _load(arguments: Sequence[str]) -> None:
+    """Register the command that is typed, or all of them for the help."""
+    typed = next((word for word in arguments if not word.startswith("-")), None)
+    app.registered_commands.clear()
+    app.registered_groups.clear()
+    # A shell that completes a line asks by its environment.
+    one = typed in _COMMANDS and "_CORNERMAN_COMPLETE" not in os.environ
+    for name in [typed] if one and typed is not None else _COMMANDS:
+        module = import_module(f"cornerman.cli.{_COMMANDS[name]}")
+        group = getattr(module, "app", None)
+        if group is None:
+            app.command(name)(getattr(module, name))
+        else:
+            app.add_typer(group)
 
 
 def _print_version(wanted: bool) -> None:
@@ -91,6 +105,7 @@ def run(argv: Sequence[str]) -> int:
     arguments, as_json, debug = _tidied(argv)
     with documents_only(as_json):
         try:
+            _load(arguments)
             code = app(args=arguments, prog_name="cornerman", standalone_mode=False)
         except BrokenPipeError:
             # Whoever read us has seen enough; Python would complain again at its exit.
@@ -110,6 +125,8 @@ def run(argv: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point."""
+    # Looking for garbage while modules are imported finds none, and takes a tenth of the time.
+    gc.set_threshold(_RARELY)
     # A user's own agent and evaluators lie where the command is typed. Last on the path, so that
     # a file there can shadow nothing; the allow-list still decides what is imported.
     with contextlib.suppress(OSError):  # the folder may be gone

@@ -18,7 +18,7 @@ def heap_at_rest() -> Generator[None]:
     answered. Blocks may overlap; the last one's end gives the objects back.
     """
     global _resting
-    gc.collect()
+    # What is garbage already is few, and looked at in the end.
     gc.freeze()
     _resting += 1
     try:

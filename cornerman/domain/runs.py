@@ -19,6 +19,9 @@ HEARTBEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 20.0
 # A run that no worker took for so long is not coming; if one does all the same, it is worked on.
 WAITS_AT_MOST_SECONDS = 15 * 60.0
+# MAX_CONCURRENT_CASES: many keys bear no more at once, and those that do say so there.
+DEFAULT_CONCURRENT_CASES = 8
+MOST_CONCURRENT_CASES = 256
 
 
 @dataclass(frozen=True)

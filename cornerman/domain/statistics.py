@@ -3,16 +3,17 @@
 The intervals come from scipy: BCa bootstrap where there is enough to resample, and exact binomial
 bounds where there is not. A bootstrap of equal scores has no width, which claims a certainty that
 ten lucky cases do not give.
+
+scipy.stats takes longer to import than a run to begin, so each function imports what it needs.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from scipy import stats
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 from cornerman.domain.training.cases import (
     errored_share,
@@ -21,6 +22,10 @@ from cornerman.domain.training.cases import (
     summary_by_evaluator,
     weighted_score,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "Interval",
@@ -96,10 +101,14 @@ def mean_interval(scores: Sequence[float], seed: int = 0, *, scale: float = 1.0)
         seed: Of the bootstrap; the same scores and seed give the same interval.
         scale: The highest possible score, such as 100 for battles.
     """
+    import numpy as np
+
     values = np.asarray(scores, dtype=float) / scale
     if values.size == 0:
         return Interval(None, None, None, 0)
     if bool(np.all((values == 0) | (values == 1))):
+        from scipy import stats
+
         proportion = stats.binomtest(int(values.sum()), int(values.size))
         found = proportion.proportion_ci(CONFIDENCE, method="wilson")
         low, high = float(found.low), float(found.high)
@@ -123,6 +132,8 @@ def paired_improvement(
         after: The same for what came after.
         seed: Of the resampling.
     """
+    import numpy as np
+
     shared = [case_id for case_id in before if case_id in after]
     pairs = ((_mean(after[case_id]), _mean(before[case_id])) for case_id in shared)
     change = np.array([new - old for new, old in pairs], dtype=float) / scale
@@ -144,11 +155,16 @@ def paired_improvement(
 
 
 def _mean(scores: float | Sequence[float]) -> float:
+    import numpy as np
+
     return float(np.mean(scores))
 
 
-def _bounds(values: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> tuple[float, float]:
+def _bounds(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """Return the 95% interval of the mean of values in 0..1."""
+    import numpy as np
+    from scipy import stats
+
     if values.size < SMALLEST_BOOTSTRAP or bool(np.ptp(values) == 0):
         return _binomial_bounds(float(values.sum()), int(values.size))
     for method in ("BCa", "percentile"):
@@ -172,6 +188,8 @@ def _binomial_bounds(successes: float, n: int) -> tuple[float, float]:
 
     Of all values in 0..1 with a given mean, zeros and ones spread widest.
     """
+    from scipy import stats
+
     tail = (1 - CONFIDENCE) / 2
     failures = max(n - successes, 0.0)
     low = float(stats.beta.ppf(tail, successes, failures + 1)) if successes > _NOTHING else 0.0
@@ -179,8 +197,11 @@ def _binomial_bounds(successes: float, n: int) -> tuple[float, float]:
     return low, high
 
 
-def _sign_flip_p(change: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> float:
+def _sign_flip_p(change: NDArray[np.float64], seed: int) -> float:
     """Two-sided p-value of the changes' signs being arbitrary."""
+    import numpy as np
+    from scipy import stats
+
     if change.size < 2 or not bool(np.any(change)):
         return 1.0
     found = stats.permutation_test(
@@ -207,8 +228,8 @@ def cases_for_gain(gain: float) -> int:
 
     The mean's standard error is sqrt(gain * (1 - gain) / n); its 95% interval must exclude 0.
     """
-    normal = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-    return max(FEWEST_TELLING_PAIRS, int(np.ceil(normal**2 * (1 - gain) / gain)))
+    normal = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    return max(FEWEST_TELLING_PAIRS, math.ceil(normal**2 * (1 - gain) / gain))
 
 
 def too_few_words(pairs: int) -> str:

@@ -11,6 +11,7 @@ from cornerman.domain.heap import heap_at_rest
 from cornerman.gateway.app import create_app
 from cornerman.gateway.auth import is_loopback
 from cornerman.gateway.middleware import set_up_logs
+from cornerman.runner.launches import runner_kept_ready
 from cornerman.settings import Settings, get_settings
 
 # A training request's cases come in one message.
@@ -64,5 +65,5 @@ def serve(host: str = "127.0.0.1", port: int = 8000, *, settings: Settings | Non
     settings = settings or get_settings()
     set_up_logs(settings)
     server = make_server(settings, host, port)
-    with heap_at_rest():
+    with heap_at_rest(), runner_kept_ready(settings):
         asyncio.run(server.serve())

@@ -4,16 +4,22 @@ With a Prefect server set, a run is a flow run of a deployment. Without one it i
 own that outlives whoever started it, and that a `Supervisor` starts again when it dies.
 """
 
-from cornerman.runner.launches import LaunchFolder
-from cornerman.runner.requests import (
-    create_batch_run,
-    create_scout_run,
-    create_training_run,
-    dataset_folders,
-    start_promotion,
-)
-from cornerman.runner.start import cancel_run, start_run
-from cornerman.runner.supervisor import Supervisor
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cornerman.runner.launches import LaunchFolder
+    from cornerman.runner.requests import (
+        create_batch_run,
+        create_scout_run,
+        create_training_run,
+        dataset_folders,
+        start_promotion,
+    )
+    from cornerman.runner.start import cancel_run, start_run
+    from cornerman.runner.supervisor import Supervisor
 
 __all__ = [
     "LaunchFolder",
@@ -26,3 +32,18 @@ __all__ = [
     "start_promotion",
     "start_run",
 ]
+
+_WHERE = {
+    "LaunchFolder": "launches",
+    "Supervisor": "supervisor",
+    "cancel_run": "start",
+    "start_run": "start",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # A run's own process comes through here too, and begins its server before it imports more.
+    if name not in __all__:
+        raise AttributeError(f"module 'cornerman.runner' has no attribute {name!r}")
+    module = import_module(f"cornerman.runner.{_WHERE.get(name, 'requests')}")
+    return getattr(module, name)

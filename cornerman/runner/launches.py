@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cornerman.domain.runs import RunKind
+from cornerman.runner.ready import ReadyRunner
+from cornerman.settings import Settings
 
 LaunchKind = RunKind | Literal["promote"]
 _KILL_SECONDS = 1.5
@@ -151,18 +153,45 @@ def start_process(folder: LaunchFolder, launch: Launch) -> bool:
         # Written before the start, because the process reads its parameters there.
         folder.write(launch)
         with folder.log_path(launch.run_id).open("ab") as log:
-            child = subprocess.Popen(
-                command(launch.kind, launch.run_id),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=(lock,),
-                # Away from this process's group: its end, or a Ctrl-C, is not the run's.
-                start_new_session=True,
-            )
+            child = None
+            if _ready:
+                child = _ready[0].take(launch.kind, launch.run_id, lock, log.fileno())
+            if child is None:
+                child = _process(launch, lock, log.fileno())
         _children.append(child)
         folder.count_start(launch, child.pid)
     return True
+
+
+def _process(launch: Launch, lock: int, log: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command(launch.kind, launch.run_id),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(lock,),
+        # Away from this process's group: its end, or a Ctrl-C, is not the run's.
+        start_new_session=True,
+    )
+
+
+_ready: list[ReadyRunner] = []
+
+
+@contextlib.contextmanager
+def runner_kept_ready(settings: Settings) -> Generator[None]:
+    """Hold a process that waits for a run, while the block lasts and runs are processes of here."""
+    if settings.prefect_api_url is not None or settings.prefect_idle_seconds == 0:
+        yield
+        return
+    runner = ReadyRunner(settings.prefect_idle_seconds)
+    runner.make()
+    _ready.append(runner)
+    try:
+        yield
+    finally:
+        _ready.remove(runner)
+        runner.close()
 
 
 def command(kind: LaunchKind, run_id: str) -> list[str]:

@@ -18,6 +18,7 @@ from cornerman.domain.battles.request import DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.money import Price
 from cornerman.domain.money.ledger import Role
+from cornerman.domain.runs import DEFAULT_CONCURRENT_CASES, MOST_CONCURRENT_CASES
 from cornerman.domain.traces import RecordCalls
 from cornerman.settings.database import DatabaseSettings
 from cornerman.settings.values import (
@@ -61,6 +62,13 @@ class BattleSettings(SettingsGroup):
     )
     max_concurrent_battles: int = Field(
         default=3, ge=1, le=64, description="Battles at the same time."
+    )
+    max_concurrent_cases: int = Field(
+        default=DEFAULT_CONCURRENT_CASES,
+        ge=1,
+        le=MOST_CONCURRENT_CASES,
+        description="Training cases at the same time, over all runs of the database; caps "
+        "max_concurrency.",
     )
     delay_between_battles_ms: int = Field(
         default=1_000, ge=0, le=600_000, description="Pause between the starts of two battles."
@@ -235,6 +243,14 @@ class GatewaySettings(SettingsGroup):
     )
     prefect_api_url: str | None = Field(
         default=None, description="Prefect server; unset: an embedded one is used."
+    )
+    prefect_idle_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="How long the embedded Prefect server that commands share stays after the "
+        "last of them; 0: each command starts one of its own.",
     )
     dask_scheduler: str | None = Field(
         default=None,

@@ -25,7 +25,7 @@ from cornerman.settings import worker_lock
 def process_owner() -> str:
     """A name for this process's work, unique over machines and restarts."""
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{_started_at(pid)}-{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()}:{pid}:{started_at(pid)}-{uuid.uuid4().hex[:8]}"
 
 
 def is_gone(owner: str) -> bool:
@@ -38,28 +38,30 @@ def is_gone(owner: str) -> bool:
     host, _, pid = host.rpartition(":")
     if host != socket.gethostname() or not pid.isdecimal():
         return False
-    started_at = rest.partition("-")[0]
-    if not started_at:
-        return not _exists(int(pid))
-    # Numbers of processes are used again.
-    return _started_at(int(pid)) != started_at
+    return not is_process(int(pid), rest.partition("-")[0])
 
 
 def end_owner(owner: str) -> bool:
     """End an owner's process by force; False when it is not one of here."""
     host, _, rest = owner.rpartition(":")
     host, _, pid = host.rpartition(":")
-    started_at = rest.partition("-")[0]
-    if host != socket.gethostname() or not pid.isdecimal() or not started_at:
+    start = rest.partition("-")[0]
+    if host != socket.gethostname() or not pid.isdecimal() or not start:
         return False
-    if int(pid) == os.getpid() or _started_at(int(pid)) != started_at:
+    if int(pid) == os.getpid() or not is_process(int(pid), start):
         return False
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(int(pid), signal.SIGKILL)
     return True
 
 
-def _started_at(pid: int) -> str:
+def is_process(pid: int, start: str) -> bool:
+    """Whether a process lives and is the one that started then; see `started_at`."""
+    # Numbers of processes are used again.
+    return started_at(pid) == start if start else _exists(pid)
+
+
+def started_at(pid: int) -> str:
     """The process's start in clock ticks since boot; empty when it has ended or no /proc tells."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

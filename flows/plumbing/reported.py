@@ -35,16 +35,9 @@ from cornerman.flows.engine import open_database, own_id
 from cornerman.flows.plumbing.embedded import serves_alone
 from cornerman.flows.plumbing.processes import end_with_worker
 from cornerman.flows.plumbing.server_state import battle_parameters, is_deployed
-from cornerman.report.markdown import (
-    batch_markdown,
-    batch_rows,
-    training_markdown,
-    training_rows,
-)
 from cornerman.settings import get_settings
 from cornerman.storage import runs
 from cornerman.storage.database import Database
-from cornerman.tasks.report import build_report
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +123,15 @@ async def publish(run_id: str) -> None:
 
 
 async def _publish(db: Database, run: Run) -> None:
+    # Here, since a run under an embedded server reports nothing.
+    from cornerman.report.markdown import (
+        batch_markdown,
+        batch_rows,
+        training_markdown,
+        training_rows,
+    )
+    from cornerman.tasks.report import build_report
+
     report = await build_report(db, run.id)
     if report.training is not None:
         text = training_markdown(report.training, simulated=report.simulated)

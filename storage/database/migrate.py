@@ -1,27 +1,33 @@
-"""Bring a database to this version's schema, and tell when it is not there."""
+"""Bring a database to this version's schema, and tell when it is not there.
+
+Every command asks, and nearly always the answer is that the schema is current: one query and the
+names of the migrations tell that. Alembic, which takes 0.15 s to import, comes when it is not.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cornerman.domain.errors import SchemaOutdatedError, StorageError
 from cornerman.storage.database import Database
 from cornerman.storage.database.connect import unusable
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _FOLDER = Path(__file__).parent.parent / "migrations"
 # Not Alembic's own name: other programs, Prefect among them, may keep theirs in this database.
 VERSION_TABLE = "cornerman_schema"
+_READ_REVISION = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - our own name
 
 
 def _config(connection: Connection | None = None) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.attributes["connection"] = connection
@@ -30,11 +36,11 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def head_revision() -> str:
-    """The revision that this version of Cornerman works with."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
+    """The revision that this version of Cornerman works with: the last of the migrations' files."""
+    revisions = [path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py")]
+    if not revisions:
         raise StorageError("The installation lacks its migrations.", hint="Install it again.")
-    return head
+    return max(revisions)
 
 
 def current_revision(db: Database) -> str | None:
@@ -45,8 +51,9 @@ def current_revision(db: Database) -> str | None:
     """
     try:
         with db.engine.connect() as connection:
-            options = {"version_table": VERSION_TABLE}
-            return MigrationContext.configure(connection, opts=options).get_current_revision()
+            if not inspect(connection).has_table(VERSION_TABLE):
+                return None
+            return connection.scalar(_READ_REVISION)
     except SQLAlchemyError as error:
         raise unusable(db.engine, error) from error
 
@@ -63,11 +70,15 @@ def _run(db: Database, step: Any, revision: str) -> None:
 
 def upgrade(db: Database, revision: str = "head") -> None:
     """Bring the schema up to `revision`. Idempotent; safe to call from several processes."""
+    from alembic import command
+
     _run(db, command.upgrade, revision)
 
 
 def downgrade(db: Database, revision: str) -> None:
     """Take the schema back to `revision`; `base` removes all but the checkpoint table."""
+    from alembic import command
+
     _run(db, command.downgrade, revision)
 
 
@@ -83,6 +94,8 @@ def require_current(db: Database) -> None:
     if current is None:
         upgrade(db)
         return
+    from alembic.script import ScriptDirectory
+
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if current not in known:
         raise SchemaOutdatedError(

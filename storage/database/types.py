@@ -15,15 +15,27 @@ import json
 import math
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Dialect, Integer, MetaData, Row, Table, Text
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import BOOLEAN, JSON, JSONB, TIMESTAMP
+from sqlalchemy import (
+    BOOLEAN,
+    JSON,
+    TIMESTAMP,
+    BigInteger,
+    Dialect,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    Text,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from cornerman.domain.secrets import redact
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 def now() -> datetime:
@@ -80,12 +92,14 @@ class Json(TypeDecorator[Any]):
 
     impl = Text
     cache_ok = True
-    _postgresql: type[JSON] = JSON
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(self._postgresql(none_as_null=True))
+            return dialect.type_descriptor(self._on_postgresql())
         return dialect.type_descriptor(Text())
+
+    def _on_postgresql(self) -> TypeEngine[Any]:
+        return JSON(none_as_null=True)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None:
@@ -103,7 +117,12 @@ class Jsonb(Json):
     """A JSON document as the users' checkpoint table has it: JSONB on PostgreSQL."""
 
     cache_ok = True
-    _postgresql = JSONB
+
+    def _on_postgresql(self) -> TypeEngine[Any]:
+        # The dialect's own, which a process on SQLite has no need to import.
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return JSONB(none_as_null=True)
 
 
 class Timestamp(TypeDecorator[datetime]):
@@ -170,7 +189,13 @@ def as_dict(row: Row[Any]) -> dict[str, Any]:
 
 def upsert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that can say what to do about a conflict, which each dialect spells alike."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+
+        return insert(table)
+    from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+    return insert_sqlite(table)
 
 
 @cache

@@ -108,10 +108,11 @@ def test_a_server_on_postgresql_gets_limits(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy, "is_on_postgresql", lambda _: True)
+    monkeypatch.setenv("MAX_CONCURRENT_CASES", "20")
     monkeypatch.setenv("MAX_CONCURRENT_BATTLES", "4")
     for _ in range(2):
         report = deploy.apply_limits(client, load_settings())
-    assert report.tags == {"agent-case": 8, "battle": 4}
+    assert report.tags == {"agent-case": 20, "battle": 4}
     assert deploy._read(client, "battle") == 4
     for tag in report.tags:
         client.delete_concurrency_limit_by_tag(tag)

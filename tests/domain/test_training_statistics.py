@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats  # noqa: F401 - seconds that no single test should wait
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cornerman.domain.errors import CornermanError
+from cornerman.settings import reset_settings
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.training import (
     CLIMBING_AGENT,
@@ -31,6 +32,16 @@ async def test_ten_at_once_were_asked_for_and_eight_run(world: World) -> None:
         result = await world.train(request_of(24, optimizer={"max_concurrency": 10}))
         assert server.max_in_flight == 8
     assert (result["requested_concurrency"], result["max_concurrency"]) == (10, 8)
+
+
+async def test_the_setting_moves_the_cap(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_CONCURRENT_CASES", "20")
+    reset_settings()
+    async with LLMStandin(climb, latency=0.4) as server:
+        world.use_model(server.base_url)
+        result = await world.train(request_of(60, optimizer={"max_concurrency": 256}))
+        assert server.max_in_flight == 20
+    assert (result["requested_concurrency"], result["max_concurrency"]) == (256, 20)
 
 
 async def test_rewrites_too_are_no_more_at_once_than_was_asked_for(world: World) -> None:

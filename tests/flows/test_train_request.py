@@ -27,7 +27,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("optimizer.case_timeout_seconds", 0.5, "1"),
     ("optimizer.case_timeout_seconds", 301, "300"),
     ("optimizer.max_concurrency", 0, "1"),
-    ("optimizer.max_concurrency", 65, "64"),
+    ("optimizer.max_concurrency", 257, "256"),
     ("optimizer.patience", 0, "1"),
     ("optimizer.target_score", 1.5, "1"),
     ("optimizer.max_cost_usd", -1, "0"),

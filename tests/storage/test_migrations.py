@@ -6,11 +6,13 @@ import multiprocessing
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from cornerman.domain.errors import SchemaOutdatedError, StorageError
@@ -272,3 +274,8 @@ def test_several_processes_may_set_a_database_up_at_once(database_url: str):
     assert {answers.get(timeout=60) for _ in processes} == {migrate.head_revision()}
     for process in processes:
         process.join()
+
+
+def test_the_head_is_known_without_alembic_and_is_alembics():
+    directory = ScriptDirectory(str(Path(migrate.__file__).parent.parent / "migrations"))
+    assert migrate.head_revision() == directory.get_current_head()

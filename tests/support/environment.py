@@ -26,7 +26,9 @@ def clean_environment(environ: Mapping[str, str], home: str) -> dict[str, str]:
     """Copy what tests may see, with `home` as the home folder."""
     kept = {k: v for k, v in environ.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
     # Prefect sends usage figures unless told not to; tests reach no further than loopback.
-    return kept | {"HOME": home, "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    silent = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    # A home for each test would leave a server for each behind.
+    return kept | silent | {"HOME": home, "PREFECT_IDLE_SECONDS": "0"}
 
 
 def isolate_process() -> None:

@@ -254,6 +254,10 @@ async def run_batch(parameters: BattleParameters, out: Out) -> dict[str, Any]:
     Raises:
         CommandError: It failed; knows the batch.
     """
+    # First of all: the server starts while this process imports what it needs.
+    from cornerman.flows.plumbing.embedded_client import begin_early
+
+    begin_early()
     from cornerman.cli.progress import BatchView, follow
     from cornerman.settings import get_settings
 

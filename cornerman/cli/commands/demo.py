@@ -62,6 +62,10 @@ def demo(
         )
     if not real and not given.simulated:
         out.note("A key or an address is set; the demo leaves it alone. With --real it is used.")
+    from cornerman.flows.plumbing.embedded_client import begin_early
+
+    # Before the demo's settings hold: the server is the one that all commands share.
+    begin_early()
     settings = demo_settings(given, real=real)
     use_settings(settings)
     document = asyncio.run(_run(settings, out))

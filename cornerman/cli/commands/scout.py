@@ -38,6 +38,10 @@ def scout(
 
 
 async def _scan(run_id: str, limit: int, out: Out) -> dict[str, Any]:
+    # First of all: the server starts while this process imports what it needs.
+    from cornerman.flows.plumbing.embedded_client import begin_early
+
+    begin_early()
     from cornerman.cli.progress import ScanView, follow
     from cornerman.cli.store import database
     from cornerman.domain.battles.breakthroughs import ScoutParameters

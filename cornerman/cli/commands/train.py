@@ -21,6 +21,7 @@ from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledE
 if TYPE_CHECKING:
     from cornerman.domain.runs import Run
     from cornerman.domain.training import TrainParameters
+    from cornerman.settings import Settings
 
 
 # What may change when a run goes on: when it ends, and how much it does at once.
@@ -212,6 +213,10 @@ async def run_training(parameters: TrainParameters, out: Out) -> dict[str, Any]:
     Raises:
         CommandError: It failed; knows the run.
     """
+    # First of all: the server starts while this process imports what it needs.
+    from cornerman.flows.plumbing.embedded_client import begin_early
+
+    begin_early()
     from cornerman.cli.progress import TrainingView, follow
     from cornerman.domain.datasets.load import load_cases, split_cases
     from cornerman.settings import get_settings
@@ -220,7 +225,7 @@ async def run_training(parameters: TrainParameters, out: Out) -> dict[str, Any]:
     cases = load_cases(parameters.dataset, max_cases=parameters.max_cases)
     split = split_cases(cases, parameters.dataset.split)
     optimizer = parameters.optimizer
-    _say_start(out, parameters, len(cases), simulated=get_settings().simulated)
+    _say_start(out, parameters, len(cases), get_settings())
     view = TrainingView(
         out.progress,
         epochs=optimizer.epochs,
@@ -248,19 +253,20 @@ def _known_run(error: CornermanError, run_id: str) -> BaseException:
     )
 
 
-def _say_start(out: Out, parameters: TrainParameters, cases: int, *, simulated: bool) -> None:
+def _say_start(out: Out, parameters: TrainParameters, cases: int, settings: Settings) -> None:
     optimizer = parameters.optimizer
     out.note(
         f"Run {parameters.run_id} trains {parameters.workflow_id}: {cases} cases, "
         f"{optimizer.epochs} epochs, {optimizer.strategy}.",
         style=None,
     )
-    if simulated:
+    if settings.simulated:
         out.note("Simulated: the rehearsal endpoint answers, not a language model.")
-    if optimizer.max_concurrency > optimizer.effective_concurrency:
+    at_once = optimizer.cases_at_once(settings.max_concurrent_cases)
+    if optimizer.max_concurrency > at_once:
         out.note(
             f"{optimizer.max_concurrency} cases at once were asked for; "
-            f"{optimizer.effective_concurrency} is the most that run."
+            f"{at_once} is the most that run (MAX_CONCURRENT_CASES)."
         )
 
 

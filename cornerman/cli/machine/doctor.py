@@ -108,23 +108,42 @@ def _kill_switch(db: Database) -> Check:
 def _prefect(settings: Settings) -> Iterator[Check]:
     url = settings.prefect_api_url
     if url is None:
-        yield Check("prefect", OK, "PREFECT_API_URL is not set: runs use an embedded server.")
-        yield _limits(None)
+        yield _embedded(settings)
+        yield _limits(settings, None)
         return
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=_PREFECT_SECONDS):  # noqa: S310
             yield Check("prefect", OK, f"The server at {url} answers.")
-        yield _limits(url)
+        yield _limits(settings, url)
     except (urllib.error.URLError, OSError, ValueError) as error:
         fix = "Start it with: cornerman serve, or prefect server start; or unset PREFECT_API_URL."
         yield Check("prefect", PROBLEM, f"The server at {url} does not answer: {error}", fix)
 
 
-def _limits(url: str | None) -> Check:
-    """What holds cases to so many at once over all processes."""
-    from cornerman.domain.training.options import CONCURRENCY_CAP
+def _embedded(settings: Settings) -> Check:
+    """The server that commands share, where PREFECT_API_URL names none."""
+    from cornerman.flows.plumbing.home_server import ServerHome, answers
 
-    held = f"At most {CONCURRENCY_CAP} cases run at once, over all runs of this database"
+    unset = "PREFECT_API_URL is not set"
+    if settings.prefect_idle_seconds == 0:
+        return Check("prefect", OK, f"{unset}: each command starts a server of its own.")
+    found = ServerHome(settings.home).living()
+    if not found:
+        return Check("prefect", OK, f"{unset}: the next run starts an embedded server.")
+    shown: list[str] = []
+    for folder, record in found:
+        use = "used now" if folder.is_used else f"ends after {folder.idle_seconds():g} s unused"
+        shown.append(f"pid {record.pid}, port {record.port}, {record.version}, {use}")
+        if record.ready and not answers(record):
+            message = f"The embedded server does not answer ({shown[-1]})."
+            return Check("prefect", WARNING, message, "The next run starts another.")
+    return Check("prefect", OK, f"{unset}: runs share an embedded server ({'; '.join(shown)}).")
+
+
+def _limits(settings: Settings, url: str | None) -> Check:
+    """What holds cases to so many at once over all processes."""
+    most = settings.max_concurrent_cases
+    held = f"At most {most} cases run at once, over all runs of this database"
     address = f"{url}/concurrency_limits/tag/agent-case"
     try:
         if url is None:

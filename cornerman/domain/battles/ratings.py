@@ -7,14 +7,13 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
-
-import choix
-import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import norm, t
+from typing import TYPE_CHECKING, Literal
 
 from cornerman.domain.battles import Battle
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PlayerKind = Literal["agent", "persona"]
 Player = tuple[PlayerKind, str]
@@ -67,6 +66,8 @@ def rate(battles: Iterable[Battle], *, seed: int = 0, resamples: int = 200) -> l
     rated = sorted((b for b in battles if b.rated), key=lambda b: b.id)
     if not rated:
         return []
+    import numpy as np
+
     agents: list[Player] = [("agent", name) for name in sorted({b.agent_version for b in rated})]
     others: list[Player] = [("persona", name) for name in sorted({b.persona_id for b in rated})]
     players = agents + others
@@ -108,6 +109,8 @@ class _Games:
 
 
 def _games(rated: Sequence[Battle], place: Mapping[Player, int]) -> _Games:
+    import numpy as np
+
     return _Games(
         agents=np.array([place["agent", b.agent_version] for b in rated], dtype=np.intp),
         personas=np.array([place["persona", b.persona_id] for b in rated], dtype=np.intp),
@@ -122,6 +125,9 @@ def _fit(
     start: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Strengths in logits relative to the phantom, which stands last in the matrix."""
+    import choix
+    import numpy as np
+
     wins = np.zeros((players + 1, players + 1))
     np.add.at(wins, (games.agents, games.personas), weights * games.shares)
     np.add.at(wins, (games.personas, games.agents), weights * (1 - games.shares))
@@ -164,6 +170,9 @@ def regression(
     n = len(shared)
     if n < max(min_personas, 2):
         return None
+    import numpy as np
+    from scipy.stats import norm, t
+
     olds = np.array([fmean(before[p]) for p in shared])
     news = np.array([fmean(after[p]) for p in shared])
     rng = np.random.default_rng(random.Random(f"{seed}/regression").getrandbits(64))

@@ -19,6 +19,7 @@ from cornerman.domain.json_values import (
     json_fault,
     problem,
 )
+from cornerman.domain.runs import DEFAULT_CONCURRENT_CASES, MOST_CONCURRENT_CASES
 from cornerman.domain.training.candidates import Prompt, Prompts
 
 
@@ -138,10 +139,6 @@ class RunnableOptions(BaseModel):
         return self
 
 
-# More at once gains nothing on one provider key and breaks fair use of it.
-CONCURRENCY_CAP = 8
-
-
 class OptimizerOptions(Options):
     """Search settings. The optional stops are checked before any work is started."""
 
@@ -165,8 +162,9 @@ class OptimizerOptions(Options):
     max_concurrency: WholeNumber = Field(
         4,
         ge=1,
-        le=64,
-        description=f"Cases at once; runs at most {CONCURRENCY_CAP}.",
+        le=MOST_CONCURRENT_CASES,
+        description="Cases at once; runs at most MAX_CONCURRENT_CASES, which is "
+        f"{DEFAULT_CONCURRENT_CASES} unless set.",
         examples=[4],
     )
     strategy: str = Field(
@@ -214,10 +212,9 @@ class OptimizerOptions(Options):
         3, ge=1, le=50, description="Train cases that a rewrite is first tried on.", examples=[3]
     )
 
-    @property
-    def effective_concurrency(self) -> int:
-        """Cases that really run at once."""
-        return min(self.max_concurrency, CONCURRENCY_CAP)
+    def cases_at_once(self, most: int) -> int:
+        """Cases that really run at once, where MAX_CONCURRENT_CASES is `most`."""
+        return min(self.max_concurrency, most)
 
     @field_validator("strategy")
     @classmethod

@@ -17,8 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from cornerman.domain.training.cases import Case
 
 AcceptanceMode = Literal["paired", "strict"]
@@ -62,6 +60,8 @@ def accept_child(
     if not shared:
         return Acceptance(False, "no case was scored for both", 0.0)
     pairs = [(_all(parent_scores[name]), _all(child_scores[name])) for name in shared]
+    import numpy as np
+
     changes = np.array([np.mean(child) - np.mean(parent) for parent, child in pairs])
     gain = float(changes.mean())
     error = max(float(changes.std()) / math.sqrt(len(pairs)), _repeat_error(pairs))
@@ -79,6 +79,8 @@ def _all(scores: float | Sequence[float]) -> list[float]:
 
 def _repeat_error(pairs: Sequence[tuple[list[float], list[float]]]) -> float:
     """Return the mean gain's standard error that repeats of single cases show; 0 without any."""
+    import numpy as np
+
     squared = 0.0
     for pair in pairs:
         for scores in pair:

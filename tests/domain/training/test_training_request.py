@@ -58,7 +58,7 @@ def test_defaults_are_the_contracts() -> None:
         ("max_cost_usd", math.inf, "inf is not a finite number"),
         ("max_cost_usd", -1, "-1 is under the limit of 0"),
         ("max_concurrency", 0, "is under the limit of 1"),
-        ("max_concurrency", 65, "is over the limit of 64"),
+        ("max_concurrency", 257, "is over the limit of 256"),
         ("strategy", "reflectiv", "did you mean reflective?"),
         ("epoch", 3, "optimizer.epoch: unknown field; did you mean epochs?"),
     ],
@@ -69,10 +69,10 @@ def test_names_field_value_and_limit(field: str, value: Any, message: str) -> No
     assert error.field == f"optimizer.{field}"
 
 
-@pytest.mark.parametrize(("asked", "runs"), [(1, 1), (8, 8), (10, 8), (64, 8)])
+@pytest.mark.parametrize(("asked", "runs"), [(1, 1), (8, 8), (10, 8), (256, 8)])
 def test_concurrency_is_capped_and_not_refused(asked: int, runs: int) -> None:
     request = parse_training_request(payload(optimizer={"max_concurrency": asked}), source="python")
-    assert request.optimizer.effective_concurrency == runs
+    assert request.optimizer.cases_at_once(8) == runs
 
 
 @pytest.mark.parametrize(
