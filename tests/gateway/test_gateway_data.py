@@ -104,7 +104,7 @@ def test_a_trial_that_cannot_be_held_is_refused_before_it_begins(gateway: Served
     path = "/api/breakthroughs/bt/state"
     gateway.http.post(path, json={"state": "reviewed"})
     refused = gateway.http.post(path, json={"state": "promoted"})
-    assert refused.status_code == 422
+    assert refused.status_code == 409
     assert "0 active ones did not show the tactic" in refused.json()["message"]
     assert gateway.http.get("/api/breakthroughs?state=reviewed").json()["breakthroughs"]
 

@@ -111,7 +111,17 @@ async def change_state(
     require_text(breakthrough_id, "breakthrough")
     by = f"{caller}@{client_address(request)}"
     if wanted.state == "promoted":
-        found, run_id = await start_promotion(gateway.db, gateway.settings, breakthrough_id, by=by)
+        try:
+            found, run_id = await start_promotion(
+                gateway.db, gateway.settings, breakthrough_id, by=by
+            )
+        except BadInputError as error:
+            if error.field != "personas":
+                raise
+            # Nothing in the request is wrong: the trial cannot be held as things stand.
+            raise ConflictError(
+                error.message, existing_id=breakthrough_id, hint=error.hint
+            ) from error
         return JSONResponse(_body(found) | {"run_id": run_id}, status_code=202)
     changed = await gateway.db.write(
         _change, breakthrough_id, wanted.state, by=by, reason=wanted.reason
