@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections import Counter
 from typing import Any
 
 from cornerman.domain.errors import CornermanError, StopError
@@ -107,6 +108,7 @@ def _result(
     run: TrainingRun, held: dict[str, Any], status: str, stopped_by: str | None
 ) -> dict[str, Any]:
     spec, progress = run.context.spec, run.progress
+    everything = [r for c in run.lab.candidate_ids() for r in run.lab.all_results(c)]
     best = progress.incumbent or run.start
     seed = spec.optimizer.seed
     before, after = _test_scores(run, run.start.id), _test_scores(run, best.id)
@@ -144,6 +146,7 @@ def _result(
             "remark": too_few_words(len(after)),
         },
         "cases": held["cases"],
+        "finish_reasons": dict(Counter(r.finish_reason for r in everything if r.finish_reason)),
         "results": [_line(result) for result in run.lab.all_results(best.id)],
         "notes": agent_notes(run.context, held["ledger"]),
         "simulated": run.context.simulated,
@@ -175,6 +178,7 @@ def _line(result: CaseResult) -> dict[str, Any]:
         "error": None if result.error is None else result.error.message,
         "duration_ms": result.duration_ms,
         "cost_usd": result.cost_usd,
+        "finish_reason": result.finish_reason,
     }
 
 

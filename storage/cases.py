@@ -88,6 +88,7 @@ def create_case_result(session: Session, run_id: str, result: CaseResult) -> boo
         "cost_pico": usd_to_pico(result.cost_usd),
         "model_calls": result.model_calls,
         "attempts": result.attempts,
+        "finish_reason": result.finish_reason,
         "created_at": now(),
     }
     return insert_once(session, table, values)
@@ -115,6 +116,7 @@ def _record(row: Row[Any]) -> CaseResult:
         cost_usd=pico_to_usd(row.cost_pico),
         model_calls=row.model_calls,
         attempts=row.attempts,
+        finish_reason=row.finish_reason,
         repeat=row.repeat,
     )
 

@@ -121,22 +121,30 @@ async def _speak(context: BattleContext, job: BattleJob, stage: Stage, turns: li
     speaker: Speaker = next_speaker(turns, context.workflow.first_speaker)
 
     def said(answer: ChatAnswer) -> Turn:
+        # A turn with nothing in it says why.
+        why = answer.finish_reason or "no reason given"
         return make_turn(
             len(turns),
             speaker,
-            answer.text,
+            answer.text if answer.text.strip() else f"(nothing was said: {why})",
             cost_usd=pico_to_usd(answer.cost_pico),
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             latency_ms=answer.latency_ms,
         )
 
+    def keep(session: Any, answer: ChatAnswer) -> None:
+        if speaker == "agent" or not answer.is_refused:
+            _store_turn(session, context.batch_id, job, said(answer))
+
     answer = await context.llm.chat(
         context.scope(job.subject),
         stage.next_request(turns),
         # What was paid for is held: no turn is bought twice after a kill.
-        keep=lambda session, answer: _store_turn(session, context.batch_id, job, said(answer)),
+        keep=keep,
     )
+    if speaker == "persona":
+        answer.require_said("The persona")
     return said(answer)
 
 

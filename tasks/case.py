@@ -135,6 +135,7 @@ def progress_event(result: CaseResult) -> NewEvent:
         "candidate_id": result.candidate_id,
         "split": result.split,
         "repeat": result.repeat,
+        "finish_reason": result.finish_reason,
     }
     return NewEvent("agentensor_trainer", "training_progress", payload)
 
@@ -244,6 +245,7 @@ async def _attempt(context: TrainingContext, job: CaseJob, started: float) -> Ca
         evaluations=evaluations,
         duration_ms=_elapsed_ms(started),
         repeat=job.repeat,
+        finish_reason=progress.finish_reason,
     )
 
 
@@ -263,6 +265,8 @@ async def _answer_and_score(
     finally:
         progress.require_in_budget()
     progress.require_open()
+    if key is not None and key.calls:
+        progress.note_finish(key.finish_reason)
     trainable = {name for name, p in job.candidate.prompts.items() if p.requires_grad}
     context.note_prompts(trainable, prompts.read | (key.prompts_seen if key else set()))
     said = read_output(output)

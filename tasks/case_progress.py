@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cornerman.clients.llm import ChatRequest
+from cornerman.clients.llm_types import NOTABLE
 from cornerman.domain.aio import Deadline
 from cornerman.domain.errors import CornermanError
 from cornerman.domain.money.ledger import Role
@@ -57,12 +58,17 @@ class CaseProgress:
     output: Any = None
     is_over: bool = False
     is_well: bool = False
+    finish_reason: str | None = None
     keys: list[CaseKey] = field(default_factory=list["CaseKey"])
 
     async def close_keys(self) -> None:
         """End what the agent's own client may call; its calls are booked when this returns."""
         for key in self.keys:
             await key.close(drain=self.is_well)
+
+    def note_finish(self, reason: str | None) -> None:
+        """Keep how the agent's last answer ended, where that is worth knowing."""
+        self.finish_reason = reason if reason in NOTABLE else None
 
     def require_in_budget(self) -> None:
         """Raise what refused a call of the agent, whatever it made of that.
@@ -128,7 +134,9 @@ def agent_context(
             extra=extra,
             timeout_seconds=context.spec.optimizer.case_timeout_seconds,
         )
-        return (await context.llm.chat(context.scope(job.subject), request)).text
+        answer = await context.llm.chat(context.scope(job.subject), request)
+        progress.note_finish(answer.finish_reason)
+        return answer.text
 
     return AgentContext(
         run_id=context.run_id,

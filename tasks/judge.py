@@ -56,6 +56,6 @@ def judge_chat(llm: LLM, settings: Settings) -> ChatFunction:
             max_tokens=JUDGE_MAX_TOKENS,
             response_format=schema,
         )
-        return (await llm.chat(scope(), request)).text
+        return (await llm.chat(scope(), request)).require_said("The judge")
 
     return chat

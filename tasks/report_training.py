@@ -24,6 +24,11 @@ from cornerman.report.model import (
 )
 from cornerman.storage import cases, checkpoints, events, ledger, traces
 
+_ENDS = {
+    "length": "The answer was cut at its token limit (length).",
+    "content_filter": "The provider's filter withheld the answer (content_filter).",
+    "refusal": "The model refused to answer (refusal).",
+}
 # Nobody reads more failures than these.
 _WORST_CASES = 24
 # Of one case in the page; `cornerman runs trace` has them all.
@@ -173,6 +178,10 @@ def _trace(session: Any, run_id: str, result: CaseResult) -> list[dict[str, Any]
 
 def _outcome(result: CaseResult, before: float | None, trace: list[dict[str, Any]]) -> CaseOutcome:
     reasons = [f"{name}: {s.reason}" for name, s in result.evaluations.items() if s.reason]
+    if result.finish_reason is not None:
+        reasons.insert(0, _ENDS.get(result.finish_reason, result.finish_reason))
+    elif result.status == "scored" and result.output in (None, ""):
+        reasons.insert(0, "The agent's answer was empty, though it came to its end.")
     return CaseOutcome(
         case_id=result.case.id,
         index=result.case.index,

@@ -103,9 +103,9 @@ def parse_completion(content: bytes) -> Completion | Failure:
     if text is None:
         return Failure("malformed", "The answer's content is not text", usage=usage)
     refusal = _get(message, "refusal")
-    if not text and isinstance(refusal, str):
-        text = refusal
     model, reason = _str(_get(data, "model")) or "", _str(choice["finish_reason"])
+    if not text and isinstance(refusal, str) and refusal:
+        text, reason = refusal, "refusal"
     return _completion(text, model, reason, usage)
 
 
@@ -114,6 +114,7 @@ class StreamReader:
 
     def __init__(self) -> None:
         self._parts: list[str] = []
+        self._refusal = ""
         self._model = ""
         self._finish_reason: str | None = None
         self.usage: Usage | None = None
@@ -123,7 +124,9 @@ class StreamReader:
         self._model = _str(_get(chunk, "model")) or self._model
         choice = _first_choice(chunk)
         self._finish_reason = _str(_get(choice, "finish_reason")) or self._finish_reason
-        self._parts.append(_text(_get(_get(choice, "delta"), "content")) or "")
+        delta = _get(choice, "delta")
+        self._parts.append(_text(_get(delta, "content")) or "")
+        self._refusal += _str(_get(delta, "refusal")) or ""
 
     def end(self) -> Completion | Failure:
         """Return the answer. A stream that is cut short may end as cleanly as a whole one; only
@@ -132,6 +135,8 @@ class StreamReader:
         if self._finish_reason is None:
             message = f"The stream ended without a finish reason after {len(text)} characters"
             return Failure("truncated", message, usage=self.usage)
+        if not text and self._refusal:
+            return _completion(self._refusal, self._model, "refusal", self.usage)
         return _completion(text, self._model, self._finish_reason, self.usage)
 
 

@@ -55,7 +55,7 @@ async def chat_json(
 async def _ask(llm: LLM, scope: CallScope, request: ChatRequest) -> tuple[str, ChatRequest]:
     """Return the answer, and the request in the form that the endpoint takes."""
     try:
-        return (await llm.chat(scope, request)).text, request
+        return (await llm.chat(scope, request)).require_said(f"The {request.role}"), request
     except LLMError as exc:
         if exc.status_code not in {400, 422} or request.response_format is None:
             raise
@@ -64,7 +64,7 @@ async def _ask(llm: LLM, scope: CallScope, request: ChatRequest) -> tuple[str, C
     )
     messages = (*request.messages, {"role": "user", "content": in_words})
     request = replace(request, response_format=None, messages=messages)
-    return (await llm.chat(scope, request)).text, request
+    return (await llm.chat(scope, request)).require_said(f"The {request.role}"), request
 
 
 def _with_complaint(request: ChatRequest, text: str, exc: Exception) -> ChatRequest:

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from cornerman.clients.prices import PriceBook
+from cornerman.domain.errors import LLMError
 
+REFUSED = ("content_filter", "refusal")
+# What is worth knowing of how an answer ended; `stop` is not.
+NOTABLE = ("length", *REFUSED)
 OPENAI_URL = "https://api.openai.com/v1"
 # What mends an answer of such a status.
 HINTS = {
@@ -57,7 +61,8 @@ class ChatAnswer:
         cost_pico: Of all attempts, failed ones included; 0 when cached.
         latency_ms: Of the attempt that succeeded.
         attempts: 0 when cached.
-        finish_reason: `length` when `max_tokens` cut the text.
+        finish_reason: `length` when `max_tokens` cut the text, `content_filter`, or `refusal` when
+            the text is why the model will not answer.
     """
 
     text: str
@@ -71,6 +76,23 @@ class ChatAnswer:
     cached: bool
     simulated: bool
     finish_reason: str | None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the provider's filter or the model itself would not answer."""
+        return self.finish_reason in REFUSED
+
+    def require_said(self, who: str) -> str:
+        """The text of an answer that somebody else's score depends on.
+
+        Raises:
+            LLMError: It was refused or filtered; nobody is to be scored by that.
+        """
+        if not self.is_refused:
+            return self.text
+        how = "was filtered" if self.finish_reason == "content_filter" else "refused"
+        said = f": {self.text[:200]}" if self.text.strip() else ""
+        raise LLMError(f"{who} {how} ({self.finish_reason}){said}", kind="refused")
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,7 @@ class CaseKey:
         # How often a request with this digest has failed: its next one is the client's retry.
         self.failed = Counter[str]()
         self.prompts_seen = set[str]()
+        self.finish_reason: str | None = None
         self.last_messages: Sequence[object] = ()
         self._lock = threading.Lock()
         self._is_open = True

@@ -298,6 +298,7 @@ class MeteredCall:
         messages, tools = self._dialect.messages(self._asked)
         names = key.prompts.names_in(messages)
         key.prompts_seen.update(names)
+        key.finish_reason = read.reader.finish_reason
         shared = _shared(key.last_messages, messages)
         key.last_messages = messages
         return CallTrace(

@@ -55,6 +55,7 @@ case_results = Table(
     Column("model_calls", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("created_at", Timestamp, nullable=False),
+    Column("finish_reason", Text),
 )
 
 

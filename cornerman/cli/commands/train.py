@@ -293,6 +293,13 @@ def _finish(out: Out, result: dict[str, Any]) -> int:
     return STOPPED if status == "stopped" else 0
 
 
+_ENDS = {
+    "length": "cut at their token limit",
+    "content_filter": "filtered by the provider",
+    "refusal": "refused by the model",
+}
+
+
 def say_result(out: Out, result: dict[str, Any]) -> None:
     """A training run's end in a few lines."""
     best, cases = result["best_checkpoint"], result["cases"]
@@ -311,6 +318,9 @@ def say_result(out: Out, result: dict[str, Any]) -> None:
         f"  Cases        {cases['scored']} scored, {cases['timed_out']} timed out, "
         f"{cases['errored']} errored"
     )
+    if ends := result.get("finish_reasons"):
+        told = ", ".join(f"{count} {_ENDS.get(name, name)}" for name, count in ends.items())
+        out.say(f"  Answers      {told}", style="yellow")
     out.say(f"  Cost         {usd(result['cost_usd'])} for {result['model_calls']} model calls")
     if not out.as_json:
         say_next(out, result)

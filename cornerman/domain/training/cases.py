@@ -86,6 +86,8 @@ class CaseResult:
         evaluations: By evaluator id; empty unless scored.
         cost_usd: What the case's own calls cost (agent and judges), retries included.
         repeat: 0 for the first run of the case, 1.. for repeats of it.
+        finish_reason: How the agent's last answer ended, where that is worth knowing: `length`,
+            `content_filter` or `refusal`.
     """
 
     case: Case
@@ -102,6 +104,7 @@ class CaseResult:
     model_calls: int = 0
     attempts: int = 1
     repeat: int = 0
+    finish_reason: str | None = None
 
 
 def weighted_score(evaluations: Mapping[str, Score], weights: Mapping[str, float]) -> float:

@@ -72,6 +72,11 @@ class Reader(Protocol):
         ...
 
     @property
+    def finish_reason(self) -> str | None:
+        """How it ended, in the words of OpenAI's chats: `length`, `content_filter`, `refusal`."""
+        ...
+
+    @property
     def error(self) -> str | None:
         """The error that stands in it although its status was a good one."""
         ...

@@ -86,6 +86,7 @@ class ChatReader:
         self._shows_usage = shows_usage
         self.usage: Usage | None = None
         self.is_complete = False
+        self.finish_reason: str | None = None
         self.error: str | None = None
         self._messages: dict[int, Json] = {}
 
@@ -100,6 +101,7 @@ class ChatReader:
             message = cast("Json", choice).get("message") if isinstance(choice, dict) else None
             if isinstance(message, dict):
                 self._messages[index] = cast("Json", message)
+                self._note_end(cast("Json", choice).get("finish_reason"))
         self.is_complete = True
 
     def event(self, data: Any) -> bool:
@@ -124,6 +126,7 @@ class ChatReader:
         message = self._messages.setdefault(index if isinstance(index, int) else 0, {})
         if choice.get("finish_reason"):
             self.is_complete = True
+            self._note_end(choice["finish_reason"])
         delta = choice.get("delta")
         for name, value in (cast("Json", delta) if isinstance(delta, dict) else {}).items():
             if name == "tool_calls" and isinstance(value, list):
@@ -132,6 +135,10 @@ class ChatReader:
                 message[name] += value
             elif value is not None:
                 message[name] = value
+
+    def _note_end(self, reason: Any) -> None:
+        refused = any(m.get("refusal") and not m.get("content") for m in self._messages.values())
+        self.finish_reason = "refusal" if refused else reason if isinstance(reason, str) else None
 
     def response(self) -> Any:
         said = [self._messages[index] for index in sorted(self._messages)]

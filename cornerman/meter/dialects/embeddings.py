@@ -55,6 +55,7 @@ class EmbeddingsReader:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.is_complete = False
+        self.finish_reason: str | None = None
         self.error: str | None = None
         self._vectors = 0
 

@@ -70,6 +70,7 @@ class MessagesReader:
 
     def __init__(self) -> None:
         self.is_complete = False
+        self.finish_reason: str | None = None
         self.error: str | None = None
         self._counts: Json = {}
         self._blocks: list[Json] = []
@@ -85,8 +86,12 @@ class MessagesReader:
         if not isinstance(content, list):
             self.error = f"The answer has no content: {str(held.get('error') or body)[:300]}"
             return
+        self._note_end(held.get("stop_reason"))
         self._blocks = [cast("Json", b) for b in cast("list[Any]", content) if isinstance(b, dict)]
         self.is_complete = True
+
+    def _note_end(self, reason: Any) -> None:
+        self.finish_reason = "length" if reason == "max_tokens" else reason
 
     def _count(self, usage: Any) -> None:
         # The counts of a later event stand for all until then.
@@ -106,6 +111,8 @@ class MessagesReader:
                 _add(self._blocks[-1], held.get("delta"))
             case "message_delta":
                 self._count(held.get("usage"))
+                delta = held.get("delta")
+                self._note_end(cast("Json", delta).get("stop_reason") if delta else None)
             case "message_stop":
                 self.is_complete = True
             case "error":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from cornerman.clients.chat_answer import Usage
@@ -88,6 +89,7 @@ class ResponsesReader:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.is_complete = False
+        self.finish_reason: str | None = None
         self.error: str | None = None
         self._items: list[Any] = []
 
@@ -99,6 +101,11 @@ class ResponsesReader:
         output = held.get("output")
         if isinstance(output, list):
             self._items = cast("list[Any]", output)
+        details = held.get("incomplete_details")
+        why = cast("Json", details).get("reason") if isinstance(details, dict) else None
+        if '"type": "refusal"' in json.dumps(self._items):
+            why = "refusal"
+        self.finish_reason = "length" if why == "max_output_tokens" else why
         if held.get("error") or not isinstance(output, list):
             self.error = f"The answer has no output: {str(held.get('error') or body)[:300]}"
         else:

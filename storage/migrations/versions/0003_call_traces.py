@@ -1,4 +1,4 @@
-"""What each model call said, and answers kept for cases that are resumed."""
+"""What each model call said, answers kept for cases that are resumed, and how answers ended."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"]),
         sa.PrimaryKeyConstraint("call_id"),
     )
+    op.add_column("case_results", sa.Column("finish_reason", sa.Text(), nullable=True))
     op.create_index("idx_call_traces_subject", "call_traces", ["run_id", "subject", "seq"])
 
 
 def downgrade() -> None:
     op.drop_table("call_traces")
+    op.drop_column("case_results", "finish_reason")

@@ -116,6 +116,12 @@ export const training = (raw) => ({
   })),
 });
 
+const ENDS = {
+  length: "cut at its token limit",
+  content_filter: "filtered by the provider",
+  refusal: "refused by the model",
+};
+
 /** One case's result as the live list shows it. */
 export function progress(raw) {
   const scores = Object.values(raw.evaluations ?? {}).map((e) => number(e?.score)).filter((v) => v !== null);
@@ -124,7 +130,7 @@ export function progress(raw) {
     epoch: number(raw.epoch),
     status: text(raw.status),
     score: number(raw.score) ?? (scores.length ? scores.reduce((a, b) => a + b, 0) / scores.length : null),
-    error: text(raw.error?.message ?? raw.error),
+    error: text(raw.error?.message ?? raw.error ?? ENDS[raw.finish_reason]),
     inputs: raw.inputs,
   };
 }
