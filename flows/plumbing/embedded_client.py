@@ -74,7 +74,8 @@ class Trouble:
 troubles: list[Trouble] = []
 
 
-def _tell(message: str, *, back: bool = False) -> None:
+def tell(message: str, *, back: bool = False) -> None:
+    """Say on stderr, and among the events of this process's runs, that Prefect is away or back."""
     troubles.append(Trouble(message, back))
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"{message}\n")
@@ -189,7 +190,7 @@ class EmbeddedServer:
         while not self._ended.wait(_LOOK_SECONDS):
             record = self.folder.read()
             if away is not None and record.ready and record.lives and not is_same(record, away):
-                _tell("The embedded Prefect server answers again; the run goes on.", back=True)
+                tell("The embedded Prefect server answers again; the run goes on.", back=True)
                 away, misses = None, 0
             if not record.pid:
                 continue  # somebody is starting it
@@ -204,7 +205,7 @@ class EmbeddedServer:
                 continue
             if away is None or not is_same(record, away):
                 what = "does not answer" if record.lives else "has ended"
-                _tell(f"The embedded Prefect server {what}; it is started again.")
+                tell(f"The embedded Prefect server {what}; it is started again.")
             elif time.monotonic() - since < _AGAIN_SECONDS:
                 continue
             away, since, misses = record, time.monotonic(), 0
@@ -218,7 +219,7 @@ class EmbeddedServer:
                 end_process(record, gently=False)
                 self._child = spawn(self.folder, self._environment(self.folder), alone=True)
         except OSError as error:
-            _tell(
+            tell(
                 f"The embedded Prefect server cannot be started again: {error}. End this command "
                 "(Ctrl-C), then type: cornerman train --resume RUN_ID (cornerman runs list)"
             )

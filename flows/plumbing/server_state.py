@@ -24,11 +24,16 @@ from prefect.states import Cancelled
 
 from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.cron import schedule_key
+from cornerman.flows.plumbing.embedded_client import tell
 from cornerman.settings import get_settings
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.8
+_ANSWER_SECONDS = 8.0
+_AWAY = (
+    "Prefect's server does not answer; the run waits where it needs it. Look with: cornerman doctor"
+)
 _MESSAGE = "The run was cancelled; it keeps what it has and can be resumed."
 
 # Flow runs of this process whose work was cancelled, by whomever.
@@ -36,15 +41,27 @@ _cancelled: set[str] = set()
 
 
 async def watch_flow_run(flow_run_id: str, cancel: Callable[[str], None]) -> None:
-    """Look once a second, for ever; call `cancel(why)` when the flow run was cancelled or ended."""
+    """Look once a second, for ever; call `cancel(why)` when the flow run was cancelled or ended.
+
+    A server that is away is told on stderr and among the run's events, and again when it is back.
+    """
+    is_away = False
     async with get_client() as client:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
-                flow_run = await client.read_flow_run(UUID(flow_run_id))
+                # Prefect's client would ask for a minute before it says so.
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    flow_run = await client.read_flow_run(UUID(flow_run_id))
             except Exception as error:  # noqa: BLE001 - a server that is away must not end a run
-                log.warning("The state of flow run %s cannot be read: %r", flow_run_id, error)
+                log.debug("The state of flow run %s cannot be read: %r", flow_run_id, error)
+                if not is_away:
+                    tell(_AWAY)
+                is_away = True
                 continue
+            if is_away:
+                tell("Prefect's server answers again; the run goes on.", back=True)
+            is_away = False
             state = flow_run.state
             if state is not None and (state.is_cancelling() or state.is_final()):
                 cancel(f"its flow run was set to {state.name} in Prefect")
