@@ -10,7 +10,8 @@ ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check smoke format env-base env-dev env-test env-peers \
-	bench bench-start bench-optimizers bench-referee bench-gateway bench-limits bench-peers bench-scale lock clean
+	bench bench-start bench-optimizers bench-referee bench-gateway bench-limits bench-meter bench-peers \
+	bench-scale lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1@\2/' | \
@@ -57,6 +58,9 @@ bench-gateway: env-dev  ## Load the gateway
 
 bench-limits: env-dev  ## Hold a limit of 8 over several workers
 	@$(BIN)/python -m tests.bench.limits $(ARGS)
+
+bench-meter: env-dev  ## Measure what the meter adds to a model call
+	@$(BIN)/python -m tests.bench.meter $(ARGS)
 
 bench-scale: env-dev  ## Run 10,000 cases, and compare the model of design/scale.md with a simulation
 	@$(BIN)/python -m tests.bench.scale $(ARGS)
