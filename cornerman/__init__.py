@@ -12,6 +12,7 @@ from typing import Any
 _WHERE = {
     "train_workflow": "cornerman.flows.train",
     "battle_batch": "cornerman.flows.battle",
+    "live_prompts": "cornerman.live",
     "scout": "cornerman.flows.scout",
     "TrainParameters": "cornerman.domain.training",
     "BattleParameters": "cornerman.domain.battles.request",

@@ -41,6 +41,7 @@ _COMMANDS = {
     "scout": "commands.scout",
     "estimate": "commands.estimate",
     "checkpoints": "commands.checkpoints",
+    "prompts": "commands.prompts",
     "personas": "commands.personas",
     "runs": "commands.runs",
     "kill-switch": "machine.kill_switch",

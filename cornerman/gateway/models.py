@@ -45,6 +45,17 @@ class CheckpointBody(BaseModel):
     created_at: datetime
 
 
+class LivePromptsBody(BaseModel):
+    """The prompts in production, and where they come from."""
+
+    workflow_id: str
+    checkpoint_id: str
+    config_version: int
+    prompts: dict[str, dict[str, Any]]
+    promoted_at: datetime
+    reason: str = Field(description="Why they were put into production.")
+
+
 class EventBody(BaseModel):
     """One line of a run's log."""
 

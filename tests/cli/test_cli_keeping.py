@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import update
 
 from cornerman.cli.store import database
@@ -175,3 +176,17 @@ def test_a_run_that_nobody_works_on_is_cancelled_at_once(command: Command) -> No
         long_ago = now() - timedelta(minutes=5)
         session.execute(update(runs).where(runs.c.id == "lost").values(heartbeat_at=long_ago))
     assert command("runs", "cancel", "lost", "--json").json()["status"] == "cancelled"
+
+
+def test_a_promotion_is_live_and_can_be_pulled(
+    command: Command, two_checkpoints: list[str], tmp_path: Path
+) -> None:
+    old, _ = two_checkpoints
+    assert command("checkpoints", "promote", "11").code == 0
+    with database() as db, db.reading() as session:
+        assert read_best_moves(session, "labels")[-1]["reason"] == "promoted by hand"
+    for name, read in (("p.yaml", yaml.safe_load), ("p.json", json.loads)):
+        assert command("prompts", "pull", "labels", "-o", str(tmp_path / name)).code == 0
+        found = read((tmp_path / name).read_text())
+        assert found["checkpoint_id"] == old and found["prompts"]["system"]["text"]
+    assert command("prompts", "pull", "none").code == 2

@@ -195,6 +195,20 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Make a checkpoint its workflow's best again; nothing is removed."""
+    _move_best(checkpoint_id, reason, json)
+
+
+@app.command("promote")
+def promote(
+    checkpoint_id: IdArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")] = "promoted by hand",
+    json: JsonOption = False,
+) -> None:
+    """Put a checkpoint's prompts into production: they are live within a second."""
+    _move_best(checkpoint_id, reason, json)
+
+
+def _move_best(checkpoint_id: str, reason: str, json: bool) -> None:
     from cornerman.storage.checkpoints import read_best_checkpoint, update_best
 
     out = Out(json)

@@ -17,6 +17,7 @@ from cornerman.gateway.routes import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     checkpoints.router,
+    checkpoints.live,
     runs.router,
     cron.router,
     kill_switch.router,

@@ -4,19 +4,47 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import JSONResponse, Response
 
 from cornerman.domain.training.candidates import Checkpoint
 from cornerman.gateway.auth import require_api
-from cornerman.gateway.errors import Id, WorkflowId, answers, not_found, require_text
-from cornerman.gateway.models import CheckpointBody
+from cornerman.gateway.errors import Id, Responses, WorkflowId, answers, not_found, require_text
+from cornerman.gateway.models import CheckpointBody, LivePromptsBody
 from cornerman.gateway.state import Gateway, GatewayDep
 from cornerman.storage import checkpoints, workflows
+from cornerman.storage.live import read_live_prompts
 
 router = APIRouter(
     prefix="/api/workflows/{workflow}/agentensor", tags=["checkpoints"], dependencies=[require_api]
 )
+
+
+live = APIRouter(
+    prefix="/api/workflows/{workflow}", tags=["checkpoints"], dependencies=[require_api]
+)
+
+_LIVE: Responses = answers(LivePromptsBody, 404)
+_LIVE[304] = {"description": "They are the ones that `If-None-Match` names."}
+
+
+@live.get("/prompts", response_model=None, responses=_LIVE)
+async def read_prompts(
+    gateway: GatewayDep,
+    workflow: WorkflowId,
+    if_none_match: Annotated[str | None, Header(description="An earlier answer's ETag.")] = None,
+) -> Response:
+    """The best checkpoint's prompts, for services; ask with the last `ETag`."""
+    require_text(workflow, "workflow")
+    found = await gateway.db.read(read_live_prompts, workflow)
+    if found is None:
+        raise not_found("checkpoint", "best", workflow=workflow)
+    tag = f'"{found["checkpoint_id"]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    known = {one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")}
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(found, headers=headers)
 
 
 @router.get("/checkpoints", response_model=None, responses=answers(list[CheckpointBody], 404))
