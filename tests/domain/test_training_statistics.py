@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.stats  # noqa: F401 - seconds that no single test should wait
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,3 +137,11 @@ def test_a_repeated_case_counts_once() -> None:
     results = [result("a", 0.5), result("a", 1.0, repeat=1), result("b", 0.25)]
     assert scores_by_case(results) == {"a": 0.75, "b": 0.25}
     assert mean_score(results) == 0.5
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 7), (7, 7), (3, 7), (59, 100)])
+def test_yes_or_no_scores_get_the_interval_that_scipy_gives(right: int, n: int) -> None:
+    found = mean_interval([1.0] * right + [0.0] * (n - right))
+    scipys = scipy.stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    assert found.low == pytest.approx(scipys.low, abs=1e-14)
+    assert found.high == pytest.approx(scipys.high, abs=1e-14)
