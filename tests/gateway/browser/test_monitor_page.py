@@ -7,7 +7,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from cornerman.domain.money.ledger import CallEstimate, CallOutcome, CallScope
+from cornerman.domain.traces import CallTrace, Recorded
 from cornerman.runner import LaunchFolder
+from cornerman.storage import ledger, traces
 from tests.gateway.browser.sample_monitor import fill_training
 from tests.gateway.serving import API_TOKEN, Served
 
@@ -169,3 +172,37 @@ def test_the_token_opens_the_door_and_a_wrong_one_does_not(browser: object, fill
     expect(page.locator("#cards .card")).to_have_count(4)
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("API token")).to_be_visible()
+
+
+def test_a_cases_model_calls_open_as_steps(open_page: Open, filled: Served) -> None:
+    scope = CallScope("train-sample", "case:c0/late-parcel/0", {"run:train-sample": 10**12})
+    tool = {"id": "t1", "name": "<b>look_up</b>", "arguments": {"parcel": 7}}
+    asked = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Where is it?"}]
+    with filled.db.writing() as session:
+        for trace in (
+            CallTrace("agent", "m", ("system",), asked, tool_calls=[tool]),
+            CallTrace("agent", "m", (), asked, response={"role": "assistant", "content": "Here."}),
+        ):
+            call = ledger.reserve_call(session, scope, CallEstimate("agent", "m", 1, 100))
+            assert call is not None
+            ledger.settle_call(session, call, CallOutcome("ok", 12, 0, 3, 50, 40.0))
+            traces.create_trace(session, call, Recorded(scope, trace))
+    page = open_page(filled)
+    page.get_by_role("button", name="late-parcel").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("details")).to_have_count(2)
+    first = dialog.locator("details").first
+    expect(first).to_contain_text("12 + 3 tokens")
+    first.locator("summary").click()
+    expect(first).to_contain_text("Be kind.")
+    expect(first).to_contain_text("<b>look_up</b>")
+    dialog.locator("details").nth(1).locator("summary").click()
+    expect(dialog.locator("details").nth(1)).to_contain_text("Here.")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def test_a_battles_transcript_leads_to_its_calls(open_page: Open, filled: Served) -> None:
+    page = open_page(filled)
+    page.locator("[data-key=battle-batch-3-1]").click()
+    expect(page.get_by_role("button", name="Model calls")).to_be_visible()

@@ -128,6 +128,8 @@ export function progress(raw) {
   return {
     id: text(raw.case_id ?? raw.case_index),
     epoch: number(raw.epoch),
+    candidate: text(raw.candidate_id),
+    repeat: number(raw.repeat) ?? 0,
     status: text(raw.status),
     score: number(raw.score) ?? (scores.length ? scores.reduce((a, b) => a + b, 0) / scores.length : null),
     error: text(raw.error?.message ?? raw.error ?? ENDS[raw.finish_reason]),

@@ -6,6 +6,7 @@ import { ending, isLive, pills } from "../panels/marks.js";
 import * as shapes from "../shapes.js";
 import { block, name, visible } from "../text.js";
 import { openDialog } from "./ask.js";
+import { openTrace } from "./trace.js";
 
 let open = null;
 
@@ -36,6 +37,8 @@ function content(battle) {
     h("dl", { class: "facts" },
       fact("Battle", h("span", { class: "mono" }, battle.id)), fact("Ended", !running && ending(battle)),
       fact("Agent", battle.version), fact("Cost", usd(battle.cost)),
+      fact("Calls", h("button", { type: "button", class: "link",
+        onclick: () => openTrace(path`/api/battles/${battle.id}/trace`, `Battle ${battle.id}`) }, "Model calls")),
       fact("In character", battle.fidelity !== null && `${Math.round(battle.fidelity * 100)}%`)),
     battle.error && h("div", { class: "field error" }, h("p", { class: "label" }, "Error"), block(battle.error, "Error")),
     battle.rationale && h("div", { class: "field" }, h("p", { class: "label" }, "The referee"), block(battle.rationale, "The referee")),

@@ -1,5 +1,7 @@
 // The training run that is on now, or was last: how far it is and what its cases say.
+import { path } from "../api.js";
 import { emptyStart } from "../dialogs/start.js";
+import { openTrace } from "../dialogs/trace.js";
 import { h, s, swap } from "../dom.js";
 import { ago, count, NONE, percent, score, usd, words } from "../format.js";
 import * as shapes from "../shapes.js";
@@ -35,10 +37,14 @@ function head(run, epochs) {
   ];
 }
 
-function caseLine(result) {
+const traceOf = (runId, result) =>
+  `${path`/api/runs/${runId}/cases/${result.id}/trace`}?${new URLSearchParams({ candidate: result.candidate || "c0", repeat: result.repeat })}`;
+
+function caseLine(runId, result) {
   const said = result.error || result.inputs && Object.values(result.inputs).map(String).join(" ");
   return h("li", {},
-    h("span", { class: "who" }, name(result.id)),
+    h("button", { type: "button", class: "who", "data-key": `case-${result.epoch}-${result.id}`, title: "Model calls",
+      onclick: () => openTrace(traceOf(runId, result), `Case ${result.id}`) }, name(result.id)),
     h("span", { class: "how", dir: "auto" }, glance(said)),
     h("span", { class: "num result" }, result.status === "scored" || !result.status
       ? h("strong", {}, result.score === null ? NONE : score(result.score, 2))
@@ -54,7 +60,7 @@ function drawTraining(value, error) {
   const before = value.latest.filter((result) => !live.has(`${result.epoch}/${result.id}`));
   const latest = [...state.cases, ...before].slice(0, LATEST);
   swap(box, head(value.run, value.epochs),
-    latest.length > 0 && [h("h3", {}, "Latest cases"), h("ol", { class: "feed cases" }, latest.map(caseLine))]);
+    latest.length > 0 && [h("h3", {}, "Latest cases"), h("ol", { class: "feed cases" }, latest.map((result) => caseLine(value.run.id, result)))]);
 }
 
 /** Take in one case's result; drawing waits for the next frame, since they come in bursts. */
