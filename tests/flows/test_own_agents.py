@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from cornerman.domain.errors import CornermanError
+from cornerman.domain.training.progress import TooManyErroredError
+from cornerman.rehearsal import rehearsal_endpoint
 from cornerman.storage import traces
 from tests.support.llm_standin import LLMStandin, Reply
+from tests.support.ports import free_port
 from tests.support.training import MODEL_KEY, World, climb
+from tests.support.upstream import Asked, Sent, Upstream
 
 FRAMEWORKS = ["openai", "anthropic", "langgraph", "pydantic_ai", "openai_agents", "dspy"]
 TRIAGE = "cornerman/examples/triage.jsonl"
@@ -320,3 +330,93 @@ async def test_an_openai_compatible_agent_gets_the_prompt_as_system_message(worl
     assert asked.headers["x-openai-base-url"].startswith("http://127.0.0.1:")
     assert asked.headers["x-openai-api-key"].startswith("sk-cornerman-")
     assert result["results"][0]["output"] == "yes" and "no metered call" in result["notes"][0]
+
+
+class Faulty:
+    """The rehearsal endpoint behind a server that fails now and then, and counts what it sold."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.sold = 0
+        self.faults = 0
+
+    def script(self, asked: Asked) -> Sent:
+        kind = asked.n % 9
+        if kind in (2, 5, 7):
+            self.faults += 1
+        if kind == 2:
+            return Sent(
+                status=429, json={"error": {"message": "slow"}}, headers={"Retry-After": "0"}
+            )
+        if kind == 5:
+            return Sent(status=500, json={"error": {"message": "oops"}})
+        path = asked.path.removeprefix("/v1")
+        answer = httpx2.post(self.base_url + path, json=asked.body, trust_env=False)
+        usage = answer.json().get("usage", {})
+        self.sold += usage.get("completion_tokens", usage.get("output_tokens", 0))
+        if kind == 7:
+            # Sold, and then the connection breaks before the answer has come.
+            return Sent(chunks=[answer.content[:20]], cut=True, headers={"Content-Length": "999"})
+        return Sent(json=answer.json())
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+async def test_a_budget_is_never_passed_by_any_framework_whatever_fails(
+    world: World, framework: str
+):
+    async with rehearsal_endpoint(latency_ms=0) as rehearsal:
+        faulty = Faulty(rehearsal.base_url)
+        async with Upstream(faulty.script) as upstream:
+            world.use_model(upstream.url, EVALUATOR_MODULES="cornerman.examples")
+            world.set(
+                LITELLM_LOCAL_MODEL_COST_MAP="True",
+                ANTHROPIC_BASE_URL=upstream.url.removesuffix("/v1"),
+                ANTHROPIC_API_KEY=MODEL_KEY,
+                MAX_OUTPUT_TOKENS="200",
+                AGENT_MODEL="gpt-4o-mini",
+                OPTIMIZER_MODEL="gpt-4o-mini",
+            )
+            budget = 0.01 if framework == "anthropic" else 0.003
+            request = request_of(framework, max_cases=40)
+            request["optimizer"] = {"epochs": 1, "max_concurrency": 8, "max_cost_usd": budget}
+            with contextlib.suppress(TooManyErroredError):
+                await world.train(request)
+    assert faulty.faults >= 2
+    (spent,) = world.rows("SELECT * FROM budgets WHERE name = 'run:r1'")
+    assert 0 < spent["spent_pico"] <= budget * 10**12 and spent["reserved_pico"] == 0
+    calls = agent_calls(world)
+    assert all(call["status"] == "settled" for call in calls)
+    assert sum(call["cost_pico"] for call in calls) <= spent["spent_pico"]
+    # What was sold is booked, to the token where its usage came, and at its worst case where not.
+    known = sum(call["output_tokens"] for call in calls)
+    assert known <= faulty.sold
+    lost = [call for call in calls if call["outcome"] in ("truncated", "unknown", "timeout")]
+    assert all(call["cost_pico"] == call["reserved_pico"] for call in lost)
+
+
+async def test_the_example_in_a_process_of_its_own_trains(world: World):
+    port = free_port()
+    source = Path("cornerman/examples/agents/http_agent.py").resolve()
+    process = subprocess.Popen([sys.executable, str(source), str(port)])
+    try:
+        graph = {"http": {"url": f"http://127.0.0.1:{port}/"}}
+        await until_listens(port)
+        result = await world.train(request_of("http", graph_config=graph))
+    finally:
+        process.kill()
+        process.wait()
+    calls = agent_calls(world)
+    assert result["notes"] == [] and len(calls) == result["cases"]["scored"] >= 12
+    assert all(call["subject"].startswith("case:") for call in calls)
+
+
+async def until_listens(port: int) -> None:
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise AssertionError("the agent's process did not listen")
