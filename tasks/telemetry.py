@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cornerman.domain.runs import RunKind
 from cornerman.storage.database import Database
@@ -117,8 +117,9 @@ class Telemetry:
             **talk,
         }
         if self._with_text:
-            facts["gen_ai.input.messages"] = _json(call["messages"])
-            facts["gen_ai.output.messages"] = _json(call["response"])
+            said = {"role": "assistant", "content": _content(call["response"])}
+            facts["gen_ai.input.messages"] = _json([_message(m) for m in call["messages"]])
+            facts["gen_ai.output.messages"] = _json([_message(said, call["tool_calls"])])
         span = self._tracer.start_span(
             f"chat {model}", context=inside, start_time=_ns(_at(call["began_at"])), attributes=facts
         )
@@ -163,6 +164,30 @@ class Telemetry:
     def _leave(self) -> None:
         self._provider.force_flush(_FLUSH_MS)
         self._provider.shutdown()
+
+
+def _message(message: Any, calls: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """A message as the conventions have it: a role, and parts that say what they are."""
+    if not isinstance(message, Mapping):
+        return {"role": "user", "parts": [{"type": "text", "content": str(message)}]}
+    held = cast("Mapping[str, Any]", message)
+    role = str(held.get("role") or ("tool" if "output" in held else "assistant"))
+    content = held.get("content", held.get("output", held.get("arguments")))
+    parts = list[dict[str, Any]]()
+    if role == "tool":
+        named = held.get("tool_call_id") or held.get("call_id")
+        parts.append({"type": "tool_call_response", "id": named, "response": content})
+    elif content:
+        text = content if isinstance(content, str) else _json(content)
+        parts.append({"type": "text", "content": text})
+    parts += [{"type": "tool_call", **call} for call in calls]
+    return {"role": role, "parts": parts}
+
+
+def _content(response: Any) -> Any:
+    if isinstance(response, Mapping):
+        return cast("Mapping[str, Any]", response).get("content")
+    return response
 
 
 def _provider(model: str) -> str:

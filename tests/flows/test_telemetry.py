@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -93,7 +94,11 @@ async def test_what_was_said_is_told_where_it_is_asked_for(
     await world.train(request)
     said = facts(receiver.named("chat ")[0])
     assert "Label the customer" in said["gen_ai.input.messages"]
-    assert "content" in said["gen_ai.output.messages"]
+    asked = json.loads(said["gen_ai.input.messages"])
+    assert [message["role"] for message in asked] == ["system", "user"]
+    assert asked[0]["parts"][0]["type"] == "text"
+    (answered,) = json.loads(said["gen_ai.output.messages"])
+    assert answered["role"] == "assistant" and answered["parts"][0]["content"]
 
 
 async def test_a_batchs_battles_are_spans(world: World, receiver: Receiver) -> None:
