@@ -90,6 +90,11 @@ def estimate_training(source: str) -> CostEstimate:
         )
     elif own:
         basis += "; your own agent's calls as past runs made them"
+    if not settings.simulated:
+        basis += (
+            "; a model that thinks may take up to MAX_OUTPUT_TOKENS "
+            f"({settings.max_output_tokens:,}) for an answer that finds no room"
+        )
     return _priced(settings, groups, basis, spec.optimizer.max_cost_usd, "optimizer.max_cost_usd")
 
 
