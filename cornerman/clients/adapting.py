@@ -44,9 +44,11 @@ class Adaptations:
             message: The endpoint's words.
 
         Returns:
-            Whether the call has something that it names and that was not refused before.
+            Whether the call can be made otherwise now: it has something that it names, or that
+            another call, under way at the same time, has learned of meanwhile.
         """
         refused = self._refused[body["model"]]
+        known = refused & body.keys()
         named: list[str] = _NAMES.findall(message)
         found = {_NAMED.get(name, name) for name in named}
         new = {name for name in found if name in body and self._is_refused(name, message)}
@@ -54,7 +56,7 @@ class Adaptations:
         new -= {name for name in new if _LIMIT_NAMES.get(name) in refused}
         new -= refused
         refused |= new
-        return bool(new)
+        return bool(new or known)
 
     @staticmethod
     def _is_refused(name: str, message: str) -> bool:

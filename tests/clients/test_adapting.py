@@ -95,3 +95,12 @@ def test_an_endpoint_that_refuses_both_limits_ends_the_asking() -> None:
     assert turned == {"model": "m", "messages": [], "max_completion_tokens": 5}
     assert not held.learn(turned, "unknown parameter: max_completion_tokens")
     assert held.apply({**body, "model": "other"}) == {**body, "model": "other"}
+
+
+def test_calls_made_at_once_all_learn_from_the_first_refusal():
+    learned = Adaptations()
+    bodies = [{"model": "m", "temperature": 0, "max_tokens": 5} for _ in range(3)]
+    refusal = "Unsupported parameter: 'temperature' is not supported with this model."
+    assert [learned.learn(body, refusal) for body in bodies] == [True, True, True]
+    # One that was adapted already has nothing left to change.
+    assert not learned.learn(learned.apply(bodies[0]), refusal)
