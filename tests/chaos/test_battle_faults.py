@@ -81,7 +81,7 @@ async def test_hangs_end_with_the_time_limit(arena: Arena) -> None:
         "[1, 2]",
         '{"score": "high"}',
         '{"score": NaN, "sub_scores": [], "persona_fidelity": 1, "outcome": "deal"}',
-        verdict(60).replace('"deal"', '"maybe"'),
+        verdict(60).replace('"persona_fidelity": 0.9', '"persona_fidelity": "quite"'),
         "{" * 5_000,
     ],
 )

@@ -42,7 +42,10 @@ def test_train_prints_the_promised_document(played: Played) -> None:
 
 
 def test_train_tells_its_progress_and_the_cap_on_standard_error(played: Played) -> None:
-    assert "10 cases at once were asked for; 8 is the most that run." in played.trained.stderr
+    assert (
+        "10 cases at once were asked for; 8 is the most that run (MAX_CONCURRENT_CASES)."
+        in played.trained.stderr
+    )
     assert "epoch 2 of 2" in played.trained.stderr
     assert "Simulated" in played.trained.stderr
 
