@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from cornerman.domain.answers import without_thoughts
 
 FailureKind = Literal[
     "timeout",
@@ -61,16 +62,6 @@ class Failure:
     status_code: int | None = None
     retry_after: float | None = None
     out_of_tokens: bool = False
-
-
-# At the start alone: further down it is what the model says about thinking.
-_THOUGHTS = re.compile(r"\s*<(think|thinking)>.*?(?:</\1>\s*|\Z)", re.DOTALL | re.IGNORECASE)
-
-
-def without_thoughts(text: str) -> str:
-    """An answer's text after the thoughts at its start; "" where they were cut off."""
-    match = _THOUGHTS.match(text)
-    return text if match is None else text[match.end() :]
 
 
 def _completion(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, cast
 
+# At the start alone: further down it is what the model says about thinking.
 _THOUGHTS = re.compile(r"\s*<(think|thinking)>.*?(?:</\1>\s*|\Z)", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)```", re.DOTALL)
 # Outside of texts alone: a text may well hold `,}`.
@@ -28,6 +29,12 @@ _NAMED = re.compile(
 )
 
 
+def without_thoughts(text: str) -> str:
+    """An answer's text after the thoughts at its start; "" where they were cut off."""
+    match = _THOUGHTS.match(text)
+    return text if match is None else text[match.end() :]
+
+
 def json_text(text: str) -> str:
     """The JSON object, or other JSON, in a model's answer.
 
@@ -36,7 +43,7 @@ def json_text(text: str) -> str:
         trailing commas taken away; the stripped text where there is none, so that whoever
         validates it can say what is wrong.
     """
-    stripped = _THOUGHTS.sub("", text, count=1).strip()
+    stripped = without_thoughts(text).strip()
     fenced = [found.strip() for found in _FENCE.findall(stripped)]
     for candidate in (stripped, *fenced):
         for version in _versions(candidate):
@@ -159,7 +166,7 @@ def score_in_text(text: str, most: float) -> float:
     Raises:
         ValueError: It holds none, or several that differ.
     """
-    said = _THOUGHTS.sub("", text, count=1).strip()
+    said = without_thoughts(text).strip()
     try:
         return read_score(said, most)
     except ValueError:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cornerman.clients.chat_answer import without_thoughts
+from cornerman.domain.answers import without_thoughts
 from cornerman.domain.errors import BudgetExceededError, LLMError
 from cornerman.domain.money.ledger import CallScope
 from tests.clients.helpers_llm import SCOPE, ask, open_llm

@@ -34,6 +34,11 @@ def test_an_object_is_found_wherever_it_stands(text: str):
     assert json_object(text) == {"score": 0.5}
 
 
+def test_what_a_verdict_says_about_thinking_is_no_thought():
+    text = '{"reason": "it only said <think>", "score": 0.5}'
+    assert json_object(text) == {"reason": "it only said <think>", "score": 0.5}
+
+
 def test_commas_inside_texts_stay():
     assert json.loads(json_text('{"a": "x,}", "b": [1, 2,],}')) == {"a": "x,}", "b": [1, 2]}
 
