@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cornerman.domain.aio import Deadline
 from cornerman.domain.errors import StopError
 from cornerman.domain.traces import PromptFinder, replay_here
+from cornerman.domain.training.options import is_chat_agent
 from cornerman.storage import traces
 from cornerman.tasks.meter import telling_waits
 
@@ -103,11 +104,9 @@ class AgentMetering:
 
     def facts(self) -> dict[str, Any]:
         """What a run's result tells of its agent's calls outside of cases or of the meter."""
-        from cornerman.meter.in_process import elsewhere
-
         account = self.account
         if account is not None:
-            hosts = sorted(elsewhere.get(account.run_id, ()))
+            hosts = sorted(account.hosts_elsewhere)
             self._facts = {"unattributed_calls": account.unattributed, "unmetered_hosts": hosts}
         return self._facts
 
@@ -124,9 +123,7 @@ def meter_agent(
     graph: GraphOptions | None, settings: Settings, endpoint: LLMEndpoint
 ) -> AgentMetering | None:
     """The metering of a run's agent; None for one that calls by `context.chat` alone."""
-    if graph is None or (graph.entrypoint is None and graph.http is None):
-        return None
-    return AgentMetering(settings, endpoint)
+    return None if is_chat_agent(graph) else AgentMetering(settings, endpoint)
 
 
 @contextlib.contextmanager

@@ -42,6 +42,17 @@ class Completion:
     usage: Usage | None
 
 
+def kind_of_status(status: int, *, without_credit: bool) -> FailureKind:
+    """What an error's status means: whether a wait may mend it.
+
+    Args:
+        without_credit: No wait mends an account without credit, though it comes as a rate limit.
+    """
+    if status == 429 and not without_credit:
+        return "rate_limited"
+    return "server_error" if status >= 500 or status in {408, 409} else "refused"
+
+
 @dataclass(frozen=True)
 class Failure:
     """An attempt that gave no usable answer.
@@ -133,19 +144,22 @@ class StreamReader:
 
 def parse_usage(usage: Any) -> Usage | None:
     """Read a usage object; None when its counts are missing or make no sense."""
-    sent, received = _count(_get(usage, "prompt_tokens")), _count(_get(usage, "completion_tokens"))
+    sent, received = (
+        token_count(_get(usage, "prompt_tokens")),
+        token_count(_get(usage, "completion_tokens")),
+    )
     if sent is None or received is None:
         return None
     # Some endpoints leave reasoning out of the completion's count but not out of the total.
-    total = _count(_get(usage, "total_tokens")) or 0
+    total = token_count(_get(usage, "total_tokens")) or 0
     details = _get(usage, "prompt_tokens_details")
     written = _get(details, "cache_write_tokens") or _get(details, "cache_creation_tokens")
-    cached = min(_count(_get(details, "cached_tokens")) or 0, sent)
+    cached = min(token_count(_get(details, "cached_tokens")) or 0, sent)
     return Usage(
         input_tokens=sent,
         output_tokens=max(received, total - sent),
         cached_tokens=cached,
-        cache_write_tokens=min(_count(written) or 0, sent - cached),
+        cache_write_tokens=min(token_count(written) or 0, sent - cached),
     )
 
 
@@ -173,6 +187,7 @@ def _str(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _count(value: Any) -> int | None:
+def token_count(value: Any) -> int | None:
+    """A count of tokens as an endpoint gave it; None when it makes no sense."""
     sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS
     return value if sound else None

@@ -39,6 +39,8 @@ MAX_OUTPUT_TOKENS = 1_000_000
 # These take `max_completion_tokens`, and refuse a temperature that is not their own.
 _REASONING_MODEL = re.compile(r"^(?:[\w.-]+/)*(?:o\d|gpt-(?:[5-9]|\d\d))")
 
+LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
+
 # Bound on what chat templates add: role marks per message, and a preamble per call.
 TOKENS_PER_MESSAGE = 16
 TOKENS_PER_CALL = 64
@@ -103,6 +105,11 @@ def _check_number(where: str, value: Any, low: int, high: int, *, whole: bool = 
         )
 
 
+def limit_name(model: str) -> str:
+    """The name under which a model takes the limit of its output."""
+    return LIMIT_NAMES[bool(_REASONING_MODEL.match(model))]
+
+
 def build_body(request: ChatRequest) -> dict[str, Any]:
     """Return the JSON body of a call. The bound on its output is always in it.
 
@@ -111,17 +118,16 @@ def build_body(request: ChatRequest) -> dict[str, Any]:
     """
     check_model_kwargs(request.extra)
     _check_number("max_tokens", request.max_tokens, 1, MAX_OUTPUT_TOKENS, whole=True)
-    reasoning = bool(_REASONING_MODEL.match(request.model))
+    name = limit_name(request.model)
     params: dict[str, Any] = {}
-    if not reasoning:
+    if name == "max_tokens":
         params["temperature"] = request.temperature
     if request.seed is not None:
         params["seed"] = request.seed
     if request.response_format is not None:
         params["response_format"] = request.response_format
     params.update(request.extra)
-    limits = [params.pop(name, None) for name in ("max_tokens", "max_completion_tokens")]
-    name = "max_completion_tokens" if reasoning else "max_tokens"
+    limits = [params.pop(one, None) for one in LIMIT_NAMES]
     params[name] = min((n for n in limits if n is not None), default=request.max_tokens)
     messages = [_clean_message(message) for message in request.messages]
     return {"model": request.model, "messages": messages, **params}

@@ -23,11 +23,21 @@ from cornerman.clients.chat_answer import (
     Failure,
     FailureKind,
     StreamReader,
+    kind_of_status,
     parse_completion,
 )
 from cornerman.clients.retry import parse_retry_after
 
-_CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
+NO_CREDIT = "insufficient_quota"
+# These come before a byte of the request was sent.
+UNSENT_ERRORS = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
 # Twice the most battles or cases that run at once in a process, with room for other roles.
 _LIMITS = httpx2.Limits(max_connections=512, max_keepalive_connections=128, keepalive_expiry=30)
 
@@ -72,7 +82,7 @@ async def send_chat(
     stream: bool,
 ) -> Completion | Failure:
     """Make one call. Raises nothing but what cancels it."""
-    connect = min(timeout_seconds, _CONNECT_SECONDS)
+    connect = min(timeout_seconds, CONNECT_SECONDS)
     options: RequestOptions = {
         "headers": headers,
         "timeout": httpx2.Timeout(timeout_seconds, connect=connect),
@@ -128,9 +138,7 @@ async def _stream(
 
 def _connection_failure(exc: openai.APIConnectionError) -> Failure:
     cause = exc.__cause__
-    # These come before a byte of the request was sent.
-    free = isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
-    free = free or isinstance(cause, (httpx2.UnsupportedProtocol, httpx2.ProxyError))
+    free = isinstance(cause, UNSENT_ERRORS)
     kind: FailureKind = "timeout" if isinstance(exc, openai.APITimeoutError) else "connection"
     detail = f"{type(cause).__name__}: {cause}" if cause else exc.message
     return Failure(kind, detail, free=free)
@@ -138,12 +146,7 @@ def _connection_failure(exc: openai.APIConnectionError) -> Failure:
 
 def _status_failure(exc: openai.APIStatusError) -> Failure:
     status = exc.status_code
-    kind: FailureKind = "refused"
-    # No wait mends an account without credit, though it comes as a rate limit.
-    if status == 429 and exc.code != "insufficient_quota":
-        kind = "rate_limited"
-    elif status >= 500 or status in {408, 409}:
-        kind = "server_error"
+    kind = kind_of_status(status, without_credit=exc.code == NO_CREDIT)
     message = exc.message
     if isinstance(exc.body, str) and exc.body:
         message = f"{message} - {exc.body}"

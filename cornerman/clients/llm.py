@@ -28,7 +28,7 @@ from cornerman.clients.chat_request import (
     worst_tokens,
 )
 from cornerman.clients.llm_types import HINTS, ChatAnswer, Clock, LLMEndpoint
-from cornerman.clients.rates import Rates
+from cornerman.clients.rates import Overruns, Rates
 from cornerman.clients.retry import wait_seconds
 from cornerman.domain.errors import LLMError
 from cornerman.domain.money.ledger import Also, CallEstimate, CallOutcome, CallScope, Meter
@@ -108,8 +108,7 @@ class LLM:
 
         self._client = open_client(self._base_url, secret)
         self._send_chat = send_chat
-        # By how much calls of a model have passed their worst case; none should.
-        self._overrun: dict[str, float] = {}
+        self._overruns = Overruns()
         # The least output limit that has left a model room for text, where the asked one did not.
         self._limits: dict[str, int] = {}
         self._adaptations = Adaptations()
@@ -167,7 +166,9 @@ class LLM:
     def _replayed(call: _Call) -> ChatAnswer | None:
         """What this call was answered before the case that makes it was interrupted."""
         queue = replay_here()
-        stored = None if queue is None else queue.take(digest_of(_ANSWER, call.body))
+        if queue is None or queue.is_empty:
+            return None
+        stored = queue.take(digest_of(_ANSWER, call.body))
         if stored is None or stored.content_type != _ANSWER:
             return None
         answer = ChatAnswer(**json.loads(stored.body))
@@ -244,7 +245,7 @@ class LLM:
     ) -> tuple[ChatAnswer | Failure, int]:
         """One attempt's result and what it cost; `spent` is what those before it did."""
         request = call.request
-        worst = math.ceil(call.worst_pico * self._overrun.get(request.model, 1.0))
+        worst = self._overruns.worst_pico(request.model, call.worst_pico)
         estimate = CallEstimate(request.role, request.model, attempt, worst)
         call_id = await self._booking.reserve(call.scope, estimate)
         started = self._clock.now()
@@ -314,15 +315,8 @@ class LLM:
         failure = result if isinstance(result, Failure) else None
         usage = result.usage or Usage(0, 0)
         if result.usage is not None:
-            cost = call.rates.cost_pico(
-                usage.input_tokens,
-                usage.output_tokens,
-                usage.cached_tokens,
-                usage.cache_write_tokens,
-            )
-            if cost > worst > 0:
-                known = self._overrun.get(call.request.model, 1.0)
-                self._overrun[call.request.model] = max(known, cost / call.worst_pico)
+            cost = call.rates.usage_pico(usage)
+            self._overruns.learn(call.request.model, cost, call.worst_pico)
         else:
             cost = 0 if failure and failure.free else worst
         return CallOutcome(

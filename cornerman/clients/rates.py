@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
+from cornerman.clients.chat_answer import Usage
 from cornerman.domain.money import Price, usd_to_pico
 
 
@@ -65,6 +67,12 @@ class Rates:
                 tier = higher
         return tier.cost_pico(input_tokens, output_tokens, cached_tokens, cache_write_tokens)
 
+    def usage_pico(self, usage: Usage) -> int:
+        """Cost of a call that used so many tokens, in picodollars."""
+        return self.cost_pico(
+            usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens
+        )
+
     def worst_cost_pico(self, max_input_tokens: int, max_output_tokens: int) -> int:
         """The most that a call of at most so many tokens may cost: nothing cached, and the
         dearest of the tiers that it can reach."""
@@ -73,3 +81,19 @@ class Rates:
             for tier in self.tiers
             if tier.over_input_tokens < max(max_input_tokens, 1)
         )
+
+
+class Overruns:
+    """By how much calls of each model have passed their worst case; none should."""
+
+    def __init__(self) -> None:
+        self._factors: dict[str, float] = {}
+
+    def worst_pico(self, model: str, plain_pico: int) -> int:
+        """What to reserve for a call whose worst case is `plain_pico` by the model's prices."""
+        return math.ceil(plain_pico * self._factors.get(model, 1.0))
+
+    def learn(self, model: str, cost_pico: int, plain_pico: int) -> None:
+        """Take in what a call cost whose worst case was `plain_pico`."""
+        if plain_pico > 0:
+            self._factors[model] = max(self._factors.get(model, 1.0), cost_pico / plain_pico)

@@ -89,6 +89,11 @@ class ReplayQueue:
         self._stored = deque(stored)
         self.note = ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether every answer was given, or none was kept."""
+        return not self._stored
+
     def take(self, digest: str) -> Replay | None:
         """The answer to a request, and None for one that was not made before.
 
@@ -157,7 +162,6 @@ class PromptFinder:
     def __post_init__(self) -> None:
         for name, text in self.prompts.items():
             pieces = [piece.strip() for piece in _PLACE.split(text)]
-            # As JSON has it too, where a message's content was written into JSON.
             self._pieces[name] = [piece for piece in pieces if piece]
 
     def names_in(self, messages: Sequence[Any]) -> tuple[str, ...]:

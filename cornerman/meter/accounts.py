@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import secrets
 import threading
 from collections import Counter
@@ -16,6 +15,7 @@ from pydantic import SecretStr
 
 from cornerman.clients.booking import Booking
 from cornerman.clients.llm_types import LLMEndpoint
+from cornerman.clients.rates import Overruns
 from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
 from cornerman.domain.money.ledger import CallScope, Meter, Role
 from cornerman.domain.traces import PromptFinder, Recorder, ReplayQueue
@@ -79,7 +79,9 @@ class RunAccount:
         self.record = record
         self._stop = stop
         self._keys = dict[str, CaseKey]()
-        self._overrun = Counter[str]()
+        self.overruns = Overruns()
+        # Of model APIs that calls went to outside the meter.
+        self.hosts_elsewhere = set[str]()
         self.stopped: StopError | None = None
         # Calls that came with no case's key, such as those of a thread without a context.
         self.own_key = self.open_key("run")
@@ -118,17 +120,6 @@ class RunAccount:
         self.stopped = self.stopped or reason
         for key in list(self._keys.values()):
             key.cut_soon(reason)
-
-    def factor(self, model: str) -> float:
-        """By how much calls of a model have passed their worst case; 1 where none has."""
-        return self._overrun[model] / 1000 if self._overrun[model] else 1.0
-
-    def note_cost(self, model: str, cost: int, worst: int) -> None:
-        """Learn from a call that cost more than its worst case; none should."""
-        if cost > worst > 0:
-            self._overrun[model] = max(
-                self._overrun[model], math.ceil(1000 * self.factor(model) * cost / worst)
-            )
 
     async def close(self) -> None:
         """End every key; what is in flight is cut and booked."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any, cast
 
 import httpx2
 
+from cornerman.clients.chat_answer import kind_of_status
+from cornerman.clients.chat_wire import NO_CREDIT, UNSENT_ERRORS
 from cornerman.clients.rates import Rates
 from cornerman.domain.errors import CornermanError, StopError, UnpricedModelError
 from cornerman.domain.money.ledger import CallEstimate, CallOutcome, Outcome
@@ -45,6 +46,15 @@ class Upstream:
     url: str
     headers: dict[str, str]
     secret: str | None
+
+
+@dataclass(frozen=True)
+class _Price:
+    """What a call may cost in picodollars: by its prices, and what is reserved for it."""
+
+    rates: Rates
+    plain: int
+    worst: int
 
 
 @dataclass
@@ -144,8 +154,8 @@ class MeteredCall:
             if account.stopped is not None:
                 raise account.stopped
             account.check()
-            rates, worst = self._price(account)
-            estimate = CallEstimate(self.key.role, self._bound.model, self._attempt, worst)
+            price = self._price(account)
+            estimate = CallEstimate(self.key.role, self._bound.model, self._attempt, price.worst)
             with self.key.waiting():
                 call_id = await account.booking.reserve(account.scope(self.key.subject), estimate)
         except UnpricedModelError as error:
@@ -156,18 +166,18 @@ class MeteredCall:
             account.refuse(error)
             self._refuse(403, stop_code(error), error.message)
             return
-        await self._forwarded(call_id, rates, worst)
+        await self._forwarded(call_id, price)
 
-    def _price(self, account: RunAccount) -> tuple[Rates, int]:
+    def _price(self, account: RunAccount) -> _Price:
         bound = self._bound
         rates = account.endpoint.prices.require(bound.model, embedding=self._dialect.is_embedding)
-        worst = rates.worst_cost_pico(bound.input_tokens, bound.output_tokens) * bound.factor
-        return rates, math.ceil(worst * account.factor(bound.model))
+        plain = rates.worst_cost_pico(bound.input_tokens, bound.output_tokens) * bound.factor
+        return _Price(rates, plain, account.overruns.worst_pico(bound.model, plain))
 
     # -- forwarding
 
-    async def _forwarded(self, call_id: str, rates: Rates, worst: int) -> None:
-        read = _Read(self._dialect.reader(self._bound, self._asked))
+    async def _forwarded(self, call_id: str, price: _Price) -> None:
+        read = _Read(self._dialect.reader(self._asked))
         started = time.monotonic()
         failure: tuple[Outcome, str] | None = None
         cancelled: asyncio.CancelledError | None = None
@@ -181,7 +191,7 @@ class MeteredCall:
         except Exception as error:  # noqa: BLE001 - it was sent, so it must be booked
             failure = "unknown", f"{type(error).__name__}: {error}"
         self._ending = True
-        outcome = self._outcome(read, failure, rates, worst, (time.monotonic() - started) * 1000)
+        outcome = self._outcome(read, failure, price, (time.monotonic() - started) * 1000)
         if outcome.outcome not in {"ok", "cancelled"}:
             self.key.failed[self.digest] += 1
         await self._settle(call_id, outcome, read)
@@ -242,8 +252,7 @@ class MeteredCall:
         self,
         read: _Read,
         failure: tuple[Outcome, str] | None,
-        rates: Rates,
-        worst: int,
+        price: _Price,
         latency_ms: float,
     ) -> CallOutcome:
         reader, kind, message = read.reader, "ok", None
@@ -257,16 +266,11 @@ class MeteredCall:
             kind, message = "truncated", "The stream ended before its answer did."
         usage, model = reader.usage, self._bound.model
         if usage is not None and (kind in {"ok", "malformed"} or reader.is_complete):
-            cost = self._bound.factor * rates.cost_pico(
-                usage.input_tokens,
-                usage.output_tokens,
-                usage.cached_tokens,
-                usage.cache_write_tokens,
-            )
-            self.key.account.note_cost(model, cost, worst)
+            cost = self._bound.factor * price.rates.usage_pico(usage)
+            self.key.account.overruns.learn(model, cost, price.plain)
         else:
             # Nobody says what was sold: an answer that began, or that may have, is booked whole.
-            cost = 0 if kind in _FREE else worst
+            cost = 0 if kind in _FREE else price.worst
             usage = None if kind != "ok" else usage
         return CallOutcome(
             outcome=cast("Outcome", kind),
@@ -320,7 +324,7 @@ class MeteredCall:
 
     async def _replayed(self, stored: Replay) -> None:
         """Give the answer that the interrupted case has paid for."""
-        reader = self._dialect.reader(self._bound, self._asked)
+        reader = self._dialect.reader(self._asked)
         headers = {"content-type": stored.content_type, "x-cornerman-replayed": "true"}
         head = Head(200, headers, streams="text/event-stream" in stored.content_type)
         if not head.streams:
@@ -335,18 +339,14 @@ class MeteredCall:
 
 def _refused(read: _Read) -> tuple[str, str]:
     text = bytes(read.body[:600]).decode("utf-8", "replace")
-    if read.status == 429:
-        kind = "refused" if "insufficient_quota" in text else "rate_limited"
-    else:
-        kind = "server_error" if read.status >= 500 or read.status in {408, 409} else "refused"
+    kind = kind_of_status(read.status, without_credit=NO_CREDIT in text)
     return kind, f"Error code: {read.status} - {text}"
 
 
 def _lost(error: httpx2.HTTPError, *, began: bool) -> tuple[Outcome, str]:
     """What a connection's failure means: free where nothing was sent, else nobody knows."""
     text = f"{type(error).__name__}: {error}"
-    unsent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-    if isinstance(error, (*unsent, httpx2.UnsupportedProtocol)):
+    if isinstance(error, UNSENT_ERRORS):
         return "connection", text
     if isinstance(error, httpx2.TimeoutException):
         return "timeout", text

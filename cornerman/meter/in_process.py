@@ -26,7 +26,6 @@ from cornerman.meter.server import CASE_HEADER, MeterServer, meter_server
 
 OPENAI_KEYS = ("OPENAI_API_KEY", "SANDBOX_OPENAI_API_KEY")
 OPENAI_URLS = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
-ANTHROPIC_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 ANTHROPIC_URLS = ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE")
 PUBLIC_ORIGINS = ("https://api.openai.com", "https://api.anthropic.com")
 # What a model's API is called by, at whatever address.
@@ -34,8 +33,6 @@ _API_PATHS = ("/chat/completions", "/responses", "/embeddings", "/v1/messages")
 
 _key: ContextVar[CaseKey | None] = ContextVar("cornerman_case_key", default=None)
 _upstreams: set[str] = set(PUBLIC_ORIGINS)
-# Hosts of model APIs that calls went to outside the meter, by run.
-elsewhere: dict[str, set[str]] = {}
 
 
 @contextlib.contextmanager
@@ -129,7 +126,7 @@ def _lead(request: Any) -> bool:
         if not url.path.endswith(_API_PATHS):
             return False
         if origin not in _upstreams:
-            elsewhere.setdefault(key.account.run_id, set()).add(url.host)
+            key.account.hosts_elsewhere.add(url.host)
             return False
         path = url.raw_path.decode("ascii", "replace")
         at = path.find("/v1/")

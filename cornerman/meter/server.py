@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 import socket
@@ -18,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from cornerman.clients.chat_wire import CONNECT_SECONDS, is_loopback
 from cornerman.meter.accounts import KEY_PREFIX, CaseKey, RunAccount
 from cornerman.meter.call import Head, MeteredCall, Upstream
 from cornerman.meter.dialects import DIALECTS
@@ -32,7 +32,6 @@ _DROPPED = {
     "accept-encoding", "transfer-encoding", "keep-alive", "te", "upgrade", "expect", CASE_HEADER,
 }  # fmt: skip
 _ANTHROPIC_VERSION = "2023-06-01"
-_CONNECT_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 75
 _START_SECONDS = 20.0
 
@@ -93,10 +92,7 @@ class MeterServer:
             server_header=False,
             date_header=False,
         )
-        server = uvicorn.Server(config)
-        loop = config.get_loop_factory() if hasattr(config, "get_loop_factory") else None
-        with asyncio.Runner(loop_factory=loop) as runner:
-            runner.run(server.serve(sockets=[self._socket]))
+        uvicorn.Server(config).run(sockets=[self._socket])
 
     # -- whose call it is
 
@@ -160,8 +156,6 @@ class MeterServer:
         return Response(answer.content, answer.status_code, headers)
 
     def _upstream(self, account: RunAccount, provider: Provider, request: Request) -> Upstream:
-        from cornerman.clients.chat_wire import is_loopback
-
         headers = {
             name: value for name, value in request.headers.items() if name not in _DROPPED
         } | {"accept-encoding": "identity"}
@@ -197,7 +191,7 @@ class MeterServer:
                 follow_redirects=False,
                 trust_env=not loopback,
                 # How long an answer may take is its asker's to say: the case's time-out.
-                timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
+                timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
             )
         return self._clients[loopback]
 

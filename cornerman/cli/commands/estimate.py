@@ -47,6 +47,7 @@ def estimate_training(source: str) -> CostEstimate:
     """
     from cornerman.domain.datasets.load import load_cases, split_cases
     from cornerman.domain.money.estimate import case_runs, narrowed, training_groups
+    from cornerman.domain.training.options import is_chat_agent
     from cornerman.domain.training.parse import parse_train_spec
     from cornerman.settings import get_settings
 
@@ -75,8 +76,7 @@ def estimate_training(source: str) -> CostEstimate:
         judges=sum(evaluator.entrypoint == "llm_judge" for evaluator in spec.evaluators),
         agent_max_tokens=_agent_bound(prompts),
     )
-    own = spec.graph_config is not None and spec.graph_config.http is not None
-    own = own or (spec.graph_config is not None and spec.graph_config.entrypoint is not None)
+    own = not is_chat_agent(spec.graph_config)
     if own and "agent" not in past:
         # How often an agent of the user's own asks a model, and which, nobody can tell before.
         groups = [group for group in groups if group.role != "agent"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
-from cornerman.clients.chat_answer import Usage
+from cornerman.clients.chat_answer import Usage, token_count
 
 Provider = Literal["openai", "anthropic"]
 Json = dict[str, Any]
@@ -41,61 +42,48 @@ class Bound:
     Args:
         input_tokens: At most so many.
         output_tokens: At most so many.
-        streams: Its answer comes as server-sent events.
         body: As it is forwarded.
         is_changed: Whether that differs from how it came.
-        added_limit: The name under which a limit of its output was added to it; "" when it had one.
         factor: What its price is multiplied by, for a dearer service tier.
     """
 
     model: str
     input_tokens: int
     output_tokens: int
-    streams: bool
     body: Json
     is_changed: bool = False
-    added_limit: str = ""
     factor: int = 1
 
 
-class Reader(Protocol):
-    """Reads one answer while it passes: whole, or event by event."""
+class Reader(ABC):
+    """Reads one answer while it passes: whole, or event by event.
 
-    @property
-    def usage(self) -> Usage | None:
-        """The tokens it took, as far as it has said so."""
-        ...
+    `usage` is what it took as far as it has said so, `is_complete` whether it came to its end,
+    `finish_reason` how, in the words of OpenAI's chats (`length`, `content_filter`, `refusal`), and
+    `error` what stands in it although its status was a good one.
+    """
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether it came to its end."""
-        ...
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.is_complete = False
+        self.finish_reason: str | None = None
+        self.error: str | None = None
 
-    @property
-    def finish_reason(self) -> str | None:
-        """How it ended, in the words of OpenAI's chats: `length`, `content_filter`, `refusal`."""
-        ...
-
-    @property
-    def error(self) -> str | None:
-        """The error that stands in it although its status was a good one."""
-        ...
-
+    @abstractmethod
     def whole(self, body: Any) -> None:
         """Read an answer that came in one piece."""
-        ...
 
+    @abstractmethod
     def event(self, data: Any) -> bool:
         """Read one event of a stream; False when its asker did not ask for it."""
-        ...
 
+    @abstractmethod
     def response(self) -> Any:
         """What the model said, in the dialect's form."""
-        ...
 
+    @abstractmethod
     def tool_calls(self) -> list[Json]:
         """`{"id", "name", "arguments"}` for each tool that the model called."""
-        ...
 
 
 class Dialect(Protocol):
@@ -127,7 +115,7 @@ class Dialect(Protocol):
         """
         ...
 
-    def reader(self, bound: Bound, asked: Json) -> Reader:
+    def reader(self, asked: Json) -> Reader:
         """A reader for its answer; `asked` is the request as it came."""
         ...
 
@@ -138,6 +126,26 @@ class Dialect(Protocol):
     def refusal(self, status: int, code: str, message: str) -> Json:
         """The body of an error, as its client expects it."""
         ...
+
+
+class OpenAIDialect:
+    """What OpenAI's dialects share."""
+
+    provider: Provider = "openai"
+    is_embedding = False
+
+    def refusal(self, status: int, code: str, message: str) -> Json:
+        return openai_refusal(status, code, message)
+
+
+def object_of(value: Any) -> Json:
+    """A JSON object as it came, and an empty one for anything else."""
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def list_of(value: Any) -> list[Any]:
+    """A JSON list as it came, and an empty one for anything else."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def openai_refusal(status: int, code: str, message: str) -> Json:
@@ -164,6 +172,18 @@ def require_model(body: Json) -> str:
     if not isinstance(model, str) or not model:
         raise RequestRefusedError(f"model must be a text, got {_shown(model)}", code="model")
     return model
+
+
+def require_messages(body: Json) -> list[Any]:
+    """The request's messages.
+
+    Raises:
+        RequestRefusedError: It has none.
+    """
+    messages = list_of(body.get("messages"))
+    if not messages:
+        raise RequestRefusedError("messages must be a list that is not empty.", code="messages")
+    return messages
 
 
 def whole_number(body: Json, name: str) -> int | None:
@@ -217,7 +237,7 @@ def _is_inline(part: Json) -> bool:
     if file.get("file_data"):
         return True
     source = part.get("source")
-    kind = cast("Json", source).get("type") if isinstance(source, dict) else None
+    kind = object_of(source).get("type")
     return kind in {"base64", "text", "content"}
 
 
@@ -244,8 +264,8 @@ def require_own_tools(body: Json, own: set[str]) -> None:
         RequestRefusedError: Naming the tool.
     """
     tools = body.get("tools")
-    for index, tool in enumerate(cast("list[Any]", tools) if isinstance(tools, list) else []):
-        kind = cast("Json", tool).get("type") if isinstance(tool, dict) else None
+    for index, tool in enumerate(list_of(tools)):
+        kind = object_of(tool).get("type")
         if kind is not None and kind not in own:
             raise RequestRefusedError(
                 f"tools[{index}].type {kind!r} is run by the provider: what it reads and what it "
@@ -270,15 +290,15 @@ def read_usage(
     if not isinstance(usage, Mapping):
         return None
     held = cast("Mapping[str, Any]", usage)
-    taken, given = _count(held.get(sent)), _count(held.get(received))
+    taken, given = token_count(held.get(sent)), token_count(held.get(received))
     if taken is None or given is None:
         return None
     if cached_beside:
-        cached = _count(held.get("cache_read_input_tokens")) or 0
-        written = _count(held.get("cache_creation_input_tokens")) or 0
+        cached = token_count(held.get("cache_read_input_tokens")) or 0
+        written = token_count(held.get("cache_creation_input_tokens")) or 0
         return Usage(taken + cached + written, given, cached, written)
     inner = held.get(details)
-    found = _count(cast("Json", inner).get("cached_tokens")) if isinstance(inner, dict) else None
+    found = token_count(object_of(inner).get("cached_tokens"))
     return Usage(taken, given, min(found or 0, taken))
 
 
@@ -290,11 +310,6 @@ def read_arguments(text: Any) -> Any:
         return json.loads(text or "{}")
     except (ValueError, RecursionError):
         return text
-
-
-def _count(value: Any) -> int | None:
-    sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_COUNT
-    return value if sound else None
 
 
 def _shown(value: Any) -> str:

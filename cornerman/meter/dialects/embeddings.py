@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from cornerman.clients.chat_answer import Usage
 from cornerman.meter.dialects.base import (
     Bound,
     Json,
-    Provider,
+    OpenAIDialect,
+    Reader,
     RequestRefusedError,
     input_bound,
-    openai_refusal,
+    object_of,
     read_usage,
     require_model,
 )
 
 
-class EmbeddingsDialect:
+class EmbeddingsDialect(OpenAIDialect):
     """`POST /v1/embeddings`."""
 
     path = "/v1/embeddings"
-    provider: Provider = "openai"
     is_embedding = True
 
     def bound(self, body: Json, size: int, most_output: int) -> Bound:
@@ -34,33 +33,26 @@ class EmbeddingsDialect:
             model=model,
             input_tokens=input_bound(body, size, texts),
             output_tokens=0,
-            streams=False,
             body=body,
         )
 
-    def reader(self, bound: Bound, asked: Json) -> EmbeddingsReader:
+    def reader(self, asked: Json) -> EmbeddingsReader:
         return EmbeddingsReader()
 
     def messages(self, body: Json) -> tuple[list[Any], list[Any]]:
         given = body.get("input")
         return (list(cast("list[Any]", given)) if isinstance(given, list) else [given]), []
 
-    def refusal(self, status: int, code: str, message: str) -> Json:
-        return openai_refusal(status, code, message)
 
-
-class EmbeddingsReader:
+class EmbeddingsReader(Reader):
     """Reads how much was embedded; the vectors themselves are nothing to keep."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.is_complete = False
-        self.finish_reason: str | None = None
-        self.error: str | None = None
+        super().__init__()
         self._vectors = 0
 
     def whole(self, body: Any) -> None:
-        held = cast("Json", body) if isinstance(body, dict) else {}
+        held = object_of(body)
         usage = held.get("usage")
         counts = {"completion_tokens": 0, **cast("Json", usage)} if isinstance(usage, dict) else {}
         self.usage = read_usage(counts, "prompt_tokens", "completion_tokens", "")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from cornerman.clients.chat_answer import Usage
 from cornerman.meter.dialects.base import (
     Bound,
     Json,
     Provider,
+    Reader,
     RequestRefusedError,
     anthropic_refusal,
     input_bound,
+    list_of,
+    object_of,
     read_arguments,
     read_usage,
+    require_messages,
     require_model,
     require_own_tools,
     tier_factor,
@@ -30,9 +33,7 @@ class MessagesDialect:
 
     def bound(self, body: Json, size: int, most_output: int) -> Bound:
         model = require_model(body)
-        messages = body.get("messages")
-        if not isinstance(messages, list) or not messages:
-            raise RequestRefusedError("messages must be a list that is not empty.", code="messages")
+        messages = require_messages(body)
         for name in ("mcp_servers", "container"):
             if body.get(name):
                 raise RequestRefusedError(
@@ -45,14 +46,13 @@ class MessagesDialect:
             raise RequestRefusedError("max_tokens is required.", code="max_tokens")
         return Bound(
             model=model,
-            input_tokens=input_bound(body, size, len(cast("list[Any]", messages))),
+            input_tokens=input_bound(body, size, len(messages)),
             output_tokens=limit,
-            streams=bool(body.get("stream")),
             body=body,
             factor=tier_factor(body),
         )
 
-    def reader(self, bound: Bound, asked: Json) -> MessagesReader:
+    def reader(self, asked: Json) -> MessagesReader:
         return MessagesReader()
 
     def messages(self, body: Json) -> tuple[list[Any], list[Any]]:
@@ -65,29 +65,23 @@ class MessagesDialect:
         return anthropic_refusal(status, code, message)
 
 
-class MessagesReader:
+class MessagesReader(Reader):
     """Reads a message, or puts one together from its events."""
 
     def __init__(self) -> None:
-        self.is_complete = False
-        self.finish_reason: str | None = None
-        self.error: str | None = None
+        super().__init__()
         self._counts: Json = {}
         self._blocks: list[Json] = []
 
-    @property
-    def usage(self) -> Usage | None:
-        return read_usage(self._counts, "input_tokens", "output_tokens", "", cached_beside=True)
-
     def whole(self, body: Any) -> None:
-        held = cast("Json", body) if isinstance(body, dict) else {}
+        held = object_of(body)
         self._count(held.get("usage"))
         content = held.get("content")
         if not isinstance(content, list):
             self.error = f"The answer has no content: {str(held.get('error') or body)[:300]}"
             return
         self._note_end(held.get("stop_reason"))
-        self._blocks = [cast("Json", b) for b in cast("list[Any]", content) if isinstance(b, dict)]
+        self._blocks = [object_of(block) for block in list_of(content) if isinstance(block, dict)]
         self.is_complete = True
 
     def _note_end(self, reason: Any) -> None:
@@ -95,24 +89,24 @@ class MessagesReader:
 
     def _count(self, usage: Any) -> None:
         # The counts of a later event stand for all until then.
-        if isinstance(usage, dict):
-            found = cast("Json", usage)
-            self._counts |= {name: value for name, value in found.items() if value is not None}
+        found = object_of(usage)
+        self._counts |= {name: value for name, value in found.items() if value is not None}
+        self.usage = read_usage(
+            self._counts, "input_tokens", "output_tokens", "", cached_beside=True
+        )
 
     def event(self, data: Any) -> bool:
-        held = cast("Json", data) if isinstance(data, dict) else {}
+        held = object_of(data)
         match held.get("type"):
             case "message_start":
-                message = held.get("message")
-                self._count(cast("Json", message).get("usage") if isinstance(message, dict) else 0)
+                self._count(object_of(held.get("message")).get("usage"))
             case "content_block_start":
-                self._blocks.append(dict(held.get("content_block") or {}))
+                self._blocks.append(dict(object_of(held.get("content_block"))))
             case "content_block_delta" if self._blocks:
                 _add(self._blocks[-1], held.get("delta"))
             case "message_delta":
                 self._count(held.get("usage"))
-                delta = held.get("delta")
-                self._note_end(cast("Json", delta).get("stop_reason") if delta else None)
+                self._note_end(object_of(held.get("delta")).get("stop_reason"))
             case "message_stop":
                 self.is_complete = True
             case "error":
@@ -141,9 +135,7 @@ class MessagesReader:
 
 
 def _add(block: Json, delta: Any) -> None:
-    if not isinstance(delta, dict):
-        return
-    held = cast("Json", delta)
+    held = object_of(delta)
     for source, target in (("text", "text"), ("thinking", "thinking"), ("partial_json", "partial")):
         if isinstance(held.get(source), str):
             block[target] = block.get(target, "") + held[source]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from cornerman.clients.chat_answer import Usage
 from cornerman.meter.dialects.base import (
     Bound,
     Json,
-    Provider,
+    OpenAIDialect,
+    Reader,
     RequestRefusedError,
     input_bound,
-    openai_refusal,
+    list_of,
+    object_of,
     read_arguments,
     read_usage,
     require_model,
@@ -28,12 +29,10 @@ _ENDS = {"response.completed", "response.incomplete", "response.failed"}
 _CALLS = {"function_call", "custom_tool_call"}
 
 
-class ResponsesDialect:
+class ResponsesDialect(OpenAIDialect):
     """`POST /v1/responses`."""
 
     path = "/v1/responses"
-    provider: Provider = "openai"
-    is_embedding = False
 
     def bound(self, body: Json, size: int, most_output: int) -> Bound:
         model = require_model(body)
@@ -60,41 +59,33 @@ class ResponsesDialect:
             model=model,
             input_tokens=input_bound(body, size, items),
             output_tokens=limit or most_output,
-            streams=bool(body.get("stream")),
             body=sent,
             is_changed=limit is None,
-            added_limit="" if limit else _LIMIT,
             factor=tier_factor(body),
         )
 
-    def reader(self, bound: Bound, asked: Json) -> ResponsesReader:
+    def reader(self, asked: Json) -> ResponsesReader:
         return ResponsesReader()
 
     def messages(self, body: Json) -> tuple[list[Any], list[Any]]:
         given, instructions = body.get("input"), body.get("instructions")
-        items = list(cast("list[Any]", given)) if isinstance(given, list) else []
+        items = list(list_of(given))
         if isinstance(given, str):
             items = [{"role": "user", "content": given}]
         if instructions:
             items = [{"role": "system", "content": instructions}, *items]
         return items, list(body.get("tools") or [])
 
-    def refusal(self, status: int, code: str, message: str) -> Json:
-        return openai_refusal(status, code, message)
 
-
-class ResponsesReader:
+class ResponsesReader(Reader):
     """Reads a response; a stream ends with an event that holds all of it."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.is_complete = False
-        self.finish_reason: str | None = None
-        self.error: str | None = None
+        super().__init__()
         self._items: list[Any] = []
 
     def whole(self, body: Any) -> None:
-        held = cast("Json", body) if isinstance(body, dict) else {}
+        held = object_of(body)
         self.usage = read_usage(
             held.get("usage"), "input_tokens", "output_tokens", "input_tokens_details"
         )
@@ -102,7 +93,7 @@ class ResponsesReader:
         if isinstance(output, list):
             self._items = cast("list[Any]", output)
         details = held.get("incomplete_details")
-        why = cast("Json", details).get("reason") if isinstance(details, dict) else None
+        why = object_of(details).get("reason")
         if '"type": "refusal"' in json.dumps(self._items):
             why = "refusal"
         self.finish_reason = "length" if why == "max_output_tokens" else why
@@ -112,7 +103,7 @@ class ResponsesReader:
             self.is_complete = True
 
     def event(self, data: Any) -> bool:
-        held = cast("Json", data) if isinstance(data, dict) else {}
+        held = object_of(data)
         kind = held.get("type")
         if kind == "error" or held.get("error"):
             self.error = str(held.get("message") or held.get("error") or held)[:300]
