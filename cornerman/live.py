@@ -132,29 +132,20 @@ async def _ask(
     if answer.status_code == 304 and before is not None:
         return before
     if answer.status_code == 404:
-        raise _nothing(workflow_id)
+        from cornerman.storage.live import nothing_live
+
+        raise nothing_live(workflow_id)
     answer.raise_for_status()
     return LivePrompts(answer.json())
 
 
 def _from_database(workflow_id: str, settings: Settings) -> dict[str, Any]:
     from cornerman.storage.database import Database
-    from cornerman.storage.live import read_live_prompts
+    from cornerman.storage.live import require_live_prompts
 
     db = Database(settings.database_url().url.get_secret_value())
     try:
         with db.reading() as session:
-            found = read_live_prompts(session, workflow_id)
+            return require_live_prompts(session, workflow_id)
     finally:
         db.close()
-    if found is None:
-        raise _nothing(workflow_id)
-    return found
-
-
-def _nothing(workflow_id: str) -> NotFoundError:
-    return NotFoundError(
-        f"Workflow {workflow_id!r} has no checkpoint, so no prompts are live.",
-        field="workflow_id",
-        hint="Train it first: cornerman train SPEC",
-    )

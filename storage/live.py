@@ -6,7 +6,29 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from cornerman.domain.errors import NotFoundError
 from cornerman.storage.checkpoints import read_best_checkpoint, read_best_moves
+
+
+def nothing_live(workflow_id: str) -> NotFoundError:
+    """The refusal where a workflow has no checkpoint yet."""
+    return NotFoundError(
+        f"Workflow {workflow_id!r} has no checkpoint, so no prompts are live.",
+        field="workflow_id",
+        hint="Train it first: cornerman train SPEC",
+    )
+
+
+def require_live_prompts(session: Session, workflow_id: str) -> dict[str, Any]:
+    """As `read_live_prompts`.
+
+    Raises:
+        NotFoundError: Nothing was trained yet.
+    """
+    found = read_live_prompts(session, workflow_id)
+    if found is None:
+        raise nothing_live(workflow_id)
+    return found
 
 
 def read_live_prompts(session: Session, workflow_id: str) -> dict[str, Any] | None:

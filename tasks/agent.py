@@ -11,6 +11,7 @@ from typing import Any
 
 from cornerman.clients.llm import LLM
 from cornerman.domain.money.ledger import CallScope
+from cornerman.domain.runs import case_thread
 from cornerman.domain.training.candidates import Prompt, Prompts
 from cornerman.settings import Settings
 
@@ -90,7 +91,7 @@ class AgentContext:
     @property
     def thread_id(self) -> str:
         """Names this case's conversation; an agent that keeps state keeps it under this."""
-        return f"{self.run_id}/{self.candidate_id}/{self.case_id}"
+        return case_thread(self.run_id, self.candidate_id, self.case_id)
 
 
 Agent = Callable[[dict[str, Any], dict[str, PromptText], AgentContext], Awaitable[Any]]

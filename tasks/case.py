@@ -20,7 +20,7 @@ from cornerman.domain.aio import Deadline, TimeUpError, within
 from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.money.ledger import CallScope
-from cornerman.domain.runs import NewEvent, case_subject
+from cornerman.domain.runs import NewEvent, case_subject, case_thread
 from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.statistics import weighted_score
 from cornerman.domain.traces import replaying
@@ -205,7 +205,7 @@ async def _tell_telemetry(
         context.run_id,
         job.subject,
         name=context.spec.workflow_id,
-        conversation=f"{context.run_id}/{job.candidate.id}/{job.case.id}",
+        conversation=case_thread(context.run_id, job.candidate.id, job.case.id),
         began=began,
         facts=facts,
         error=None if result.error is None else f"{result.error.type}: {result.error.message}",

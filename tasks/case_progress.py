@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cornerman.clients.llm import ChatRequest
@@ -39,6 +40,11 @@ class CaseJob:
     @property
     def subject(self) -> str:
         return case_subject(self.candidate.id, self.case.id, self.repeat)
+
+    @cached_property
+    def prompt_finder(self) -> PromptFinder:
+        """Tells which of the candidate's prompts are in a call."""
+        return PromptFinder({name: p.text for name, p in self.candidate.prompts.items()})
 
     def __str__(self) -> str:
         """The task run's name."""
@@ -96,11 +102,10 @@ def open_key(
     """What the user's code calls models with; None where the run's agent has no code."""
     if context.metering is None:
         return None
-    prompts = {name: prompt.text for name, prompt in job.candidate.prompts.items()}
     key = context.metering.key(
         context,
         job.subject,
-        prompts=prompts if role == "agent" else {},
+        prompts=job.prompt_finder if role == "agent" else None,
         deadline=progress.deadline,
         role=role,
     )
@@ -112,8 +117,6 @@ def agent_context(
     context: TrainingContext, job: CaseJob, progress: CaseProgress, key: CaseKey | None
 ) -> AgentContext:
     calls = 0
-    texts = {name: given.text for name, given in job.candidate.prompts.items()}
-    finder = PromptFinder(texts)
 
     async def chat(
         messages: list[dict[str, Any]], *, prompt: PromptText | None = None, **kwargs: Any
@@ -128,7 +131,7 @@ def agent_context(
             role="agent",
             model=model or context.settings.model_for("agent"),
             messages=texts_of(messages),
-            prompts=finder.names_in(messages),
+            prompts=job.prompt_finder.names_in(messages),
             # At temperature 0 a seed means nothing and would only defeat the response cache.
             seed=seed if extra.get("temperature") else None,
             extra=extra,

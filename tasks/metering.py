@@ -75,7 +75,7 @@ class AgentMetering:
         context: TrainingContext,
         subject: str,
         *,
-        prompts: dict[str, str],
+        prompts: PromptFinder | None,
         deadline: Deadline,
         role: Role = "agent",
     ) -> CaseKey:
@@ -92,7 +92,7 @@ class AgentMetering:
         return self.account.open_key(
             subject,
             role=role,
-            prompts=PromptFinder(prompts),
+            prompts=prompts,
             waiting=lambda: telling_waits(extend),
             replay=replay_here(),
         )

@@ -42,7 +42,7 @@ def training_section(session: Any, run: Run) -> TrainingSection:
     known = cases.read_candidates(session, run.id)
     results = cases.read_case_results(session, run.id)
     by_id = {candidate.id: candidate for candidate, _ in known}
-    best_id = str(run.metrics.get("best_candidate_id") or "c0")
+    best_id = run.best_candidate_id
     epochs = _epochs(session, run.id)
     checkpoint = _best_checkpoint(session, run)
     split = result.get("dataset") or {}

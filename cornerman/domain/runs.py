@@ -60,6 +60,11 @@ class Run:
     def finished(self) -> bool:
         return self.status in FINISHED
 
+    @property
+    def best_candidate_id(self) -> str:
+        """A training run's best candidate so far; its starting prompts are `c0`."""
+        return str(self.metrics.get("best_candidate_id") or "c0")
+
     def metrics_at(self, cost_pico: int) -> dict[str, Any]:
         """The figures as they are shown, the cost as the ledger has it now.
 
@@ -141,6 +146,11 @@ class NewEvent:
 def case_subject(candidate_id: str, case_id: str, repeat: int) -> str:
     """The ledger's name for one case of one candidate."""
     return f"case:{candidate_id}/{case_id}/{repeat}"
+
+
+def case_thread(run_id: str, candidate_id: str, case_id: str) -> str:
+    """Names one case's conversation, to the agent and in spans."""
+    return f"{run_id}/{candidate_id}/{case_id}"
 
 
 def battle_subject(battle_id: str) -> str:

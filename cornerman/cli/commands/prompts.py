@@ -10,7 +10,6 @@ import typer
 
 from cornerman.cli.output import Out
 from cornerman.cli.store import JsonOption, command_group, database
-from cornerman.domain.errors import NotFoundError
 
 app = command_group("prompts", "The prompts that are in production.")
 
@@ -32,17 +31,11 @@ def pull(
     """
     import yaml
 
-    from cornerman.storage.live import read_live_prompts
+    from cornerman.storage.live import require_live_prompts
 
     out = Out(json)
     with database() as db, db.reading() as session:
-        found = read_live_prompts(session, workflow)
-    if found is None:
-        raise NotFoundError(
-            f"Workflow {workflow!r} has no checkpoint, so no prompts are live.",
-            field="workflow",
-            hint="Train it first: cornerman train SPEC",
-        )
+        found = require_live_prompts(session, workflow)
     if output is not None and output.suffix == ".json":
         text = json_module.dumps(found, ensure_ascii=False, indent=2) + "\n"
     else:

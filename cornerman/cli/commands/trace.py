@@ -44,8 +44,7 @@ def _subject(run: Run, case_id: str, candidate: str | None, repeat: int) -> str:
 
     if run.kind != "train":
         return battle_subject(case_id)
-    best = str(run.metrics.get("best_candidate_id") or "c0")
-    return case_subject(candidate or best, case_id, repeat)
+    return case_subject(candidate or run.best_candidate_id, case_id, repeat)
 
 
 def _say(out: Out, call: dict[str, Any]) -> None:

@@ -145,8 +145,7 @@ def _read_trace(
     run = runs.read_run(session, run_id)
     if run is None:
         return None, []
-    best = str(run.metrics.get("best_candidate_id") or "c0")
-    subject = case_subject(candidate or best, case_id, repeat)
+    subject = case_subject(candidate or run.best_candidate_id, case_id, repeat)
     return run, traces.read_trace(session, run_id, subject)
 
 
