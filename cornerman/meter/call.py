@@ -67,6 +67,10 @@ class _Read:
     content_type: str = ""
 
 
+class CutShortError(Exception):
+    """Raised into a streamed answer, whose connection then breaks off as the upstream's did."""
+
+
 class MeteredCall:
     """One request of an agent, in the meter's loop.
 
@@ -93,6 +97,7 @@ class MeteredCall:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._ending = False
+        self._is_short = False
         self._cut_by: CornermanError | None = None
 
     # -- its life
@@ -113,9 +118,15 @@ class MeteredCall:
             await asyncio.wait({self._task})
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The answer's body."""
+        """The answer's body.
+
+        Raises:
+            CutShortError: It was cut, here or upstream: its end must not look like one.
+        """
         while (chunk := await self._chunks.get()) is not None:
             yield chunk
+        if self._is_short:
+            raise CutShortError
 
     def _answer(self, head: Head, body: bytes | None = None) -> None:
         if not self.head.done():
@@ -191,6 +202,7 @@ class MeteredCall:
         except Exception as error:  # noqa: BLE001 - it was sent, so it must be booked
             failure = "unknown", f"{type(error).__name__}: {error}"
         self._ending = True
+        self._is_short = failure is not None and self.head.done()
         outcome = self._outcome(read, failure, price, (time.monotonic() - started) * 1000)
         if outcome.outcome not in {"ok", "cancelled"}:
             self.key.failed[self.digest] += 1
