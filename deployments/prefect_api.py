@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cornerman.domain.errors import CornermanError
 from cornerman.flows.plumbing.prefect_private import http_client_of
+from cornerman.settings import KEY_HINT
 
 _START_COMMAND = "prefect server start, or cornerman serve"
 
@@ -27,7 +30,7 @@ def server_client(api_url: str) -> Generator[SyncPrefectClient]:
     """A client of the server at `api_url`.
 
     Raises:
-        PrefectServerError: It does not answer.
+        PrefectServerError: It does not answer, or not without its key.
     """
     with temporary_settings(updates={PREFECT_API_URL: api_url}):
         client: Any = get_client(sync_client=True)
@@ -38,7 +41,14 @@ def server_client(api_url: str) -> Generator[SyncPrefectClient]:
                     f"The Prefect server at {api_url} does not answer: {failure}",
                     hint=f"Start it ({_START_COMMAND}), or correct PREFECT_API_URL.",
                 )
-            yield client
+            try:
+                yield client
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != HTTPStatus.UNAUTHORIZED:
+                    raise
+                raise PrefectServerError(
+                    f"The Prefect server at {api_url} asks for its key.", hint=KEY_HINT
+                ) from error
 
 
 def is_on_postgresql(client: SyncPrefectClient) -> bool:

@@ -28,7 +28,7 @@ from cornerman.deployments.addresses import (
 from cornerman.deployments.supervise import Child, Supervisor
 from cornerman.flows.plumbing.patient import IN_BATCHES
 from cornerman.flows.plumbing.signals import end_at_second
-from cornerman.settings import Settings, child_environment
+from cornerman.settings import CLIENT_KEY, SERVER_KEY, Settings, child_environment, keep_key
 from cornerman.storage.database.connect import prefect_database
 
 __all__ = ["Addresses", "AlreadyUpError", "Machine", "only_one", "serve"]
@@ -112,11 +112,22 @@ class Machine:
             | {
                 "PREFECT_HOME": str(self._settings.home / "prefect"),
                 "PREFECT_API_URL": self._api_url,
+                SERVER_KEY: self._key(),
             }
         )
         if "PREFECT_API_DATABASE_CONNECTION_URL" not in environment:
             environment["PREFECT_API_DATABASE_CONNECTION_URL"] = self._prefect_database()
         return environment
+
+    def _key(self) -> str:
+        """What our own server asks for: the user's, else one that is made for this home."""
+        given = self._environment.get(SERVER_KEY) or self._environment.get(CLIENT_KEY)
+        return keep_key(self._settings.home, given)
+
+    def _client_environment(self) -> dict[str, str]:
+        """For what speaks to the server."""
+        key = {CLIENT_KEY: self._key()} if self._own_server else {}
+        return self._environment | {"PREFECT_API_URL": self._api_url} | key
 
     def _prefect_database(self) -> str:
         own = self._settings.database_url().url.get_secret_value()
@@ -134,7 +145,7 @@ class Machine:
 
     def _worker_environment(self) -> dict[str, str]:
         address = {"NEXT_PUBLIC_APP_URL": self.addresses.gateway}
-        return address | self._environment | {"PREFECT_API_URL": self._api_url}
+        return address | self._client_environment()
 
     def _keep_python(
         self, name: str, module: str, arguments: list[str], environment: dict[str, str]
@@ -145,7 +156,7 @@ class Machine:
 
     async def _deploy(self) -> None:
         """Register the deployments; a server that cannot take them yet is asked again."""
-        environment = self._environment | {"PREFECT_API_URL": self._api_url}
+        environment = await asyncio.to_thread(self._client_environment)
         told = False
         while True:
             process = await asyncio.create_subprocess_exec(

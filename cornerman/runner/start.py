@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from cornerman.domain.errors import CornermanError
@@ -14,7 +15,7 @@ from cornerman.domain.runs import Run, RunKind
 from cornerman.flows.plumbing.processes import end_owner
 from cornerman.runner import launches, start
 from cornerman.runner.launches import Launch, LaunchFolder
-from cornerman.settings import Settings
+from cornerman.settings import KEY_HINT, Settings
 from cornerman.storage import ledger, runs
 from cornerman.storage.database import Database
 
@@ -95,6 +96,10 @@ def is_healthy(api_url: str) -> bool:
 
 
 def _unreachable(api_url: str, error: Exception) -> DeploymentError:
+    if getattr(getattr(error, "response", None), "status_code", 0) == HTTPStatus.UNAUTHORIZED:
+        return DeploymentError(
+            f"The Prefect server at {api_url} asks for its key.", hint=KEY_HINT
+        )
     return DeploymentError(
         f"The Prefect server at {api_url} did not take the run: {type(error).__name__}: {error}",
         hint="Check PREFECT_API_URL and that the server runs: cornerman doctor",

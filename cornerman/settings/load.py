@@ -21,6 +21,7 @@ from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 from cornerman.domain.errors import SettingsError
 from cornerman.domain.secrets import forget_secrets
 from cornerman.settings.model import NAMES, Settings
+from cornerman.settings.prefect_key import adopt_key
 from cornerman.settings.secrets import SECRETS, register_environment, shown
 
 WORKER_LOCK = "CORNERMAN_WORKER_LOCK"
@@ -218,7 +219,10 @@ _chosen: list[Settings] = []
 
 @cache
 def _read_once() -> Settings:
-    return load_settings()
+    settings = load_settings()
+    if settings.prefect_api_url is not None:
+        adopt_key(settings.home, settings.prefect_api_url, os.environ)
+    return settings
 
 
 def get_settings() -> Settings:

@@ -74,7 +74,9 @@ def shown(name: str, value: str) -> str:
 
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_NAME = re.compile(r"(^|_)(API_?KEY|ACCESS_?KEY|TOKEN|SECRET|PASSWORD|PASSWD)(_|$)", re.I)
+_SECRET_NAME = re.compile(
+    r"(^|_)(API_?KEY|ACCESS_?KEY|TOKEN|SECRET|AUTH_?STRING|PASSWORD|PASSWD)(_|$)", re.I
+)
 _NO_SECRET_NAME = re.compile(r"(_FILE|_PATH|_DIR|_URL|_TTL|_ID|_NAME|_TYPE)$", re.I)
 # A database's password may be a plain word, which must not vanish from every text.
 _SHORTEST_PASSWORD = 12

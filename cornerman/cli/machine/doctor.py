@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import base64
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, get_args
 
 from rich.text import Text
@@ -16,6 +18,7 @@ from rich.text import Text
 from cornerman.cli.output import FAILED, Out
 from cornerman.cli.store import JsonOption
 from cornerman.domain.errors import CornermanError
+from cornerman.settings import CLIENT_KEY, KEY_HINT, adopt_key, child_environment
 
 if TYPE_CHECKING:
     from cornerman.settings import SettingReport, Settings
@@ -144,15 +147,28 @@ def _limits(settings: Settings, url: str | None) -> Check:
     """What holds cases to so many at once over all processes."""
     most = settings.max_concurrent_cases
     held = f"At most {most} cases run at once, over all runs of this database"
-    address = f"{url}/concurrency_limits/tag/agent-case"
     try:
         if url is None:
             return Check("limits", OK, f"{held}: held by leases in it.")
-        with urllib.request.urlopen(address, timeout=_PREFECT_SECONDS):  # noqa: S310
+        request = _with_key(settings, url, "concurrency_limits/tag/agent-case")
+        with urllib.request.urlopen(request, timeout=_PREFECT_SECONDS):  # noqa: S310
             return Check("limits", OK, f"{held}: held by leases in it and Prefect's tag limits.")
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            return Check("prefect", PROBLEM, f"The server at {url} asks for its key.", KEY_HINT)
         message = f"{held}: held by leases in it; the Prefect server has no limits by tag."
         return Check("limits", OK, f"{message} cornerman deploy makes them on PostgreSQL.")
+
+
+def _with_key(settings: Settings, url: str, path: str) -> urllib.request.Request:
+    """A question to Prefect's API, with the key that the server may ask for."""
+    request = urllib.request.Request(f"{url}/{path}")  # noqa: S310 - an address of the settings
+    environment = child_environment()
+    adopt_key(settings.home, url, environment)
+    if key := environment.get(CLIENT_KEY):
+        word = base64.b64encode(key.encode()).decode()
+        request.add_header("Authorization", f"Basic {word}")
+    return request
 
 
 def _prices(settings: Settings) -> Iterator[Check]:

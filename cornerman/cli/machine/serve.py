@@ -90,6 +90,8 @@ def _print(out: Out, addresses: Any, note: str) -> None:
     out.document({"address": facts.get("gateway"), **facts, "message": note})
     for name in ("gateway", "monitor", "prefect"):
         out.say(f"{name.capitalize():8} {facts.get(name, '?')}")
+    if "gateway" in facts:
+        out.say(f"         its pages ask for a key; {facts['gateway']}/admin/prefect has it")
     out.note(note, style=None)
 
 

@@ -86,16 +86,27 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def render_page(*, csrf_token: str = "", workflow: str = "", can_sign_out: bool = True) -> str:
+def render_page(
+    *,
+    csrf_token: str = "",
+    workflow: str = "",
+    can_sign_out: bool = True,
+    has_prefect: bool = False,
+) -> str:
     """Render the monitor.
 
     Args:
         csrf_token: What the page's scripts send as `X-CSRF-Token` with every change.
         workflow: Shown first; empty: the one that was worked on last.
         can_sign_out: Whether there is a session to end; false when the gateway is open locally.
+        has_prefect: Whether `/admin/prefect` leads anywhere.
     """
     return _render(
-        "monitor.html", csrf_token=csrf_token, workflow=workflow, can_sign_out=can_sign_out
+        "monitor.html",
+        csrf_token=csrf_token,
+        workflow=workflow,
+        can_sign_out=can_sign_out,
+        has_prefect=has_prefect,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -24,6 +25,7 @@ from cornerman.gateway.monitor import (
     static_version,
 )
 from cornerman.gateway.state import COOKIE, SESSION_SECONDS, Gateway, GatewayDep, same_secret
+from cornerman.settings import served_prefect
 
 router = APIRouter(prefix="/admin", tags=["admin"], include_in_schema=False)
 front = APIRouter()
@@ -42,9 +44,12 @@ def _html(text: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(text, status_code=status, headers=headers)
 
 
-@router.get("/training-monitor")
-async def page(request: Request, gateway: GatewayDep, workflow: str = "") -> Response:
-    """The live page, or its door."""
+def _refusal(request: Request, gateway: Gateway) -> Response | None:
+    """What a browser without a session gets in place of a page; None: it may see the page.
+
+    Raises:
+        GatewayError: Whoever asks wants no page.
+    """
     try:
         authenticate(request, gateway, "api", bearer_token(request))
     except GatewayError as error:
@@ -54,10 +59,46 @@ async def page(request: Request, gateway: GatewayDep, workflow: str = "") -> Res
         if wants_page and error.status == 500:
             return _html(render_login(is_configured=False), 500)
         raise
+    return None
+
+
+def _prefect_pages(gateway: Gateway) -> str | None:
+    """Where Prefect's own pages are, with the key where it is ours; blocks on a small file."""
+    address = gateway.settings.prefect_api_url
+    if address is not None:
+        return address.removesuffix("/api")
+    served = served_prefect(gateway.settings.home)
+    return None if served is None else served.door
+
+
+@router.get("/training-monitor")
+async def page(request: Request, gateway: GatewayDep, workflow: str = "") -> Response:
+    """The live page, or its door."""
+    if (refusal := _refusal(request, gateway)) is not None:
+        return refusal
     cookie = request.cookies.get(COOKIE, "")
     signed_in = bool(cookie) and not is_open(request, gateway)
     token = gateway.sessions.csrf_token(cookie) if signed_in else ""
-    return _html(render_page(csrf_token=token, workflow=workflow[:128], can_sign_out=signed_in))
+    has_prefect = await asyncio.to_thread(_prefect_pages, gateway) is not None
+    text = render_page(
+        csrf_token=token,
+        workflow=workflow[:128],
+        can_sign_out=signed_in,
+        has_prefect=has_prefect,
+    )
+    return _html(text)
+
+
+@router.get("/prefect")
+async def prefect(request: Request, gateway: GatewayDep) -> Response:
+    """Prefect's own pages, signed in where `cornerman serve` runs them."""
+    if (refusal := _refusal(request, gateway)) is not None:
+        return refusal
+    target = await asyncio.to_thread(_prefect_pages, gateway)
+    if target is None:
+        raise GatewayError(404, "Not found", "No Prefect server with pages runs beside it.")
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return RedirectResponse(target, 303, headers=headers)
 
 
 @front.get("/", include_in_schema=False)
