@@ -21,10 +21,7 @@ from cornerman.settings import SIGN_IN
 _GOODBYE_SECONDS = 2
 
 # Prefect's pages keep what was typed into their own door under this name.
-_SCRIPT = (
-    "localStorage.setItem('prefect-password', location.hash.slice(1));"
-    "location.replace('/');"
-)
+_SCRIPT = "localStorage.setItem('prefect-password', location.hash.slice(1));location.replace('/');"
 _DIGEST = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
 _PAGE = f"<!doctype html><title>Prefect</title><script>{_SCRIPT}</script>".encode()
 _HEADERS = {

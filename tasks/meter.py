@@ -14,7 +14,7 @@ from typing import Any
 
 from cornerman.domain.errors import StorageError
 from cornerman.domain.money.ledger import Also, CallEstimate, CallOutcome, CallScope
-from cornerman.storage import ledger, steps
+from cornerman.storage import ledger, output_limits, steps
 from cornerman.storage.database import Database
 
 # How long to let calls in flight settle before asking again. Each asking is a transaction, and
@@ -94,6 +94,12 @@ class DatabaseMeter:
 
     async def store_cached(self, cache_key: str, answer: str) -> None:
         await self._db.write(steps.create_cached_answer, cache_key, answer)
+
+    async def output_limit(self, endpoint: str, model: str) -> int:
+        return await self._db.read(output_limits.read_output_limit, endpoint, model)
+
+    async def store_output_limit(self, endpoint: str, model: str, tokens: int) -> None:
+        await self._db.write(output_limits.raise_output_limit, endpoint, model, tokens)
 
     def take_tally(self, run_id: str, subject: str) -> Tally:
         """What the subject's calls cost since the last asking; forgets it."""

@@ -28,6 +28,7 @@ from cornerman.clients.chat_request import (
     worst_tokens,
 )
 from cornerman.clients.llm_types import HINTS, ChatAnswer, Clock, LLMEndpoint
+from cornerman.clients.output_limits import OutputLimits
 from cornerman.clients.rates import Overruns, Rates
 from cornerman.clients.retry import wait_seconds
 from cornerman.domain.errors import LLMError
@@ -48,9 +49,6 @@ __all__ = ["LLM", "ChatAnswer", "ChatRequest", "Clock", "LLMEndpoint"]
 _ANSWER = "application/vnd.cornerman.answer+json"
 # A server that asks for a longer wait is not coming back within a run.
 MAX_RETRY_AFTER_SECONDS = 60.0
-# An answer that found no room is asked for with this many times its limit, and at least so many
-# tokens: most models that think spend 1,000 to 8,000, and each try is paid.
-_LIMIT_FACTOR, _FIRST_LARGER_LIMIT = 4, 4_096
 
 # Stores an answer, given the session of the transaction that settles its call.
 Keep = Callable[[Any, ChatAnswer], None]
@@ -58,10 +56,16 @@ Keep = Callable[[Any, ChatAnswer], None]
 
 @dataclass(frozen=True)
 class _Call:
-    """One chat call, ready to be attempted."""
+    """One chat call, ready to be attempted.
+
+    Args:
+        asked: The body as the request has it, by which its answer is found again.
+        body: What is sent: adapted to the endpoint, with room for a model that thinks.
+    """
 
     scope: CallScope
     request: ChatRequest
+    asked: dict[str, Any]
     body: dict[str, Any]
     rates: Rates
     worst_pico: int
@@ -109,8 +113,7 @@ class LLM:
         self._client = open_client(self._base_url, secret)
         self._send_chat = send_chat
         self._overruns = Overruns()
-        # The least output limit that has left a model room for text, where the asked one did not.
-        self._limits: dict[str, int] = {}
+        self._limits = OutputLimits(endpoint, meter)
         self._adaptations = Adaptations()
 
     async def __aenter__(self) -> LLM:
@@ -152,7 +155,8 @@ class LLM:
             LLMError: No usable answer after all attempts, or one that no retry mends.
         """
         call = self._prepare(scope, request, keep)
-        key = self._cache_key(call.body) if self._cache else None
+        call = self._with_limit(call, await self._limits.known(request.model))
+        key = self._cache_key(call.asked) if self._cache else None
         if key is not None and (hit := await self._from_cache(call, key)):
             return hit
         if (again := self._replayed(call)) is not None:
@@ -168,7 +172,7 @@ class LLM:
         queue = replay_here()
         if queue is None or queue.is_empty:
             return None
-        stored = queue.take(digest_of(_ANSWER, call.body))
+        stored = queue.take(digest_of(_ANSWER, call.asked))
         if stored is None or stored.content_type != _ANSWER:
             return None
         answer = ChatAnswer(**json.loads(stored.body))
@@ -176,14 +180,16 @@ class LLM:
 
     def _prepare(self, scope: CallScope, request: ChatRequest, keep: Keep | None) -> _Call:
         rates = self._endpoint.prices.require(request.model)
-        body = self._adaptations.apply(build_body(request))
+        asked = build_body(request)
+        body = self._adaptations.apply(asked)
         simulated = self._endpoint.simulated
         # Only our own server is told: a stranger has no use for it.
         headers = {"X-Cornerman-Role": request.role} if simulated else {}
         seconds = request.deadline_seconds
-        call = _Call(
+        return _Call(
             scope=scope,
             request=request,
+            asked=asked,
             body=body,
             rates=rates,
             worst_pico=rates.worst_cost_pico(*worst_tokens(body)),
@@ -191,7 +197,6 @@ class LLM:
             deadline=self._clock.now() + (math.inf if seconds is None else seconds),
             keep=keep,
         )
-        return self._with_limit(call, self._limits.get(request.model, 0))
 
     @staticmethod
     def _with_limit(call: _Call, limit: int) -> _Call:
@@ -202,19 +207,15 @@ class LLM:
 
     def _with_more_room(self, call: _Call) -> _Call | None:
         """The call with the next larger limit of its output; None when there is no larger one."""
-        limit, most = output_limit(call.body), self._endpoint.max_output_tokens
-        if limit >= most:
-            return None
-        known = self._limits.get(call.request.model, 0)
-        larger = max(_LIMIT_FACTOR * limit, _FIRST_LARGER_LIMIT)
-        return self._with_limit(call, known if known > limit else min(most, larger))
+        larger = self._limits.after(output_limit(call.body), call.request.model)
+        return None if larger is None else self._with_limit(call, larger)
 
     async def _attempts(self, call: _Call) -> ChatAnswer:
         spent, waits = 0, 0
         for attempt in itertools.count(1):
             result, cost_pico = await self._attempt(call, attempt, spent)
             if isinstance(result, ChatAnswer):
-                self._remember_limit(call)
+                await self._remember_limit(call)
                 return result
             spent += cost_pico
             if result.out_of_tokens:
@@ -235,10 +236,10 @@ class LLM:
             await self._clock.sleep(wait)
         raise AssertionError("unreachable: the count does not end")
 
-    def _remember_limit(self, call: _Call) -> None:
-        limit, model = output_limit(call.body), call.request.model
-        if limit > output_limit(build_body(call.request)):
-            self._limits[model] = max(limit, self._limits.get(model, 0))
+    async def _remember_limit(self, call: _Call) -> None:
+        limit = output_limit(call.body)
+        if limit > output_limit(call.asked):
+            await self._limits.learn(call.request.model, limit)
 
     async def _attempt(
         self, call: _Call, attempt: int, spent: int
@@ -287,7 +288,7 @@ class LLM:
         )
         again: Replay | None = None
         if answer is not None and queue is not None:
-            again = Replay(digest_of(_ANSWER, call.body), _ANSWER, json.dumps(asdict(answer)))
+            again = Replay(digest_of(_ANSWER, call.asked), _ANSWER, json.dumps(asdict(answer)))
 
         def also(session: Any) -> None:
             if keep is not None and answer is not None:

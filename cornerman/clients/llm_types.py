@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -23,6 +24,14 @@ HINTS = {
     404: "Check OPENAI_BASE_URL and the model's name (AGENT_MODEL, PERSONA_MODEL, ...).",
     429: "Lower the concurrency, or raise the account's limits or credit.",
 }
+
+
+def endpoint_name(base_url: str | None, *, simulated: bool) -> str:
+    """An endpoint's address without credentials; the rehearsal endpoint has another each time."""
+    if simulated:
+        return "rehearsal"
+    parts = urlsplit(base_url or OPENAI_URL)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,11 @@ class LLMEndpoint:
     prices: PriceBook
     retries: int = 4
     max_output_tokens: int = 16_384
+
+    @property
+    def name(self) -> str:
+        """What the store knows it by, from run to run."""
+        return endpoint_name(self.base_url, simulated=self.simulated)
 
     @property
     def openai_url(self) -> str:

@@ -97,9 +97,7 @@ def is_healthy(api_url: str) -> bool:
 
 def _unreachable(api_url: str, error: Exception) -> DeploymentError:
     if getattr(getattr(error, "response", None), "status_code", 0) == HTTPStatus.UNAUTHORIZED:
-        return DeploymentError(
-            f"The Prefect server at {api_url} asks for its key.", hint=KEY_HINT
-        )
+        return DeploymentError(f"The Prefect server at {api_url} asks for its key.", hint=KEY_HINT)
     return DeploymentError(
         f"The Prefect server at {api_url} did not take the run: {type(error).__name__}: {error}",
         hint="Check PREFECT_API_URL and that the server runs: cornerman doctor",

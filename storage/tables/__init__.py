@@ -7,6 +7,7 @@ from cornerman.storage.tables.ledger import (
     call_traces,
     ledger_sums,
     llm_calls,
+    output_limits,
     response_cache,
 )
 from cornerman.storage.tables.runs import (
@@ -41,6 +42,7 @@ __all__ = [
     "llm_calls",
     "metadata",
     "notifications",
+    "output_limits",
     "personas",
     "ratings",
     "response_cache",

@@ -84,3 +84,13 @@ response_cache = Table(
     Column("answer", SafeText, nullable=False),
     Column("created_at", Timestamp, nullable=False),
 )
+
+# How long answers of models that think had to be allowed to be; see `clients.output_limits`.
+output_limits = Table(
+    "output_limits",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("max_tokens", Integer, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
+)

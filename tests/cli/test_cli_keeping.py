@@ -15,10 +15,11 @@ from cornerman.cli.store import database
 from cornerman.domain.training.candidates import NewCheckpoint
 from cornerman.storage.checkpoints import create_checkpoint, read_best_moves
 from cornerman.storage.database.types import now
+from cornerman.storage.output_limits import raise_output_limit
 from cornerman.storage.runs import claim_run, create_run, finish_run
 from cornerman.storage.tables import runs
 from cornerman.storage.workflows import create_workflow
-from tests.cli.conftest import Printed
+from tests.cli.conftest import Printed, write_spec
 from tests.support.llm_standin import Reply
 from tests.support.llm_thread import serving
 
@@ -66,6 +67,32 @@ def test_a_new_workflow_can_hold_battles_after_an_import(command: Command, tmp_p
     command("personas", "import", file, "--workflow", "bazaar")
     found = command("estimate", "battle", "--workflow", "bazaar", "--json")
     assert found.code == 0, found.err
+
+
+def test_an_estimate_and_the_doctor_know_of_a_model_that_thinks(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none-of-them-is-asked")
+    monkeypatch.setenv("AGENT_MODEL", "gpt-4o-mini")
+    spec = write_spec(tmp_path)
+    before = command("estimate", spec, "--json").json()
+    assert "MAX_OUTPUT_TOKENS (16,384)" in before["basis"]
+    command("db", "upgrade")
+    with database() as db, db.writing() as session:
+        raise_output_limit(session, "127.0.0.1:9/v1", "gpt-4o-mini", 8_192)
+    after = command("estimate", spec, "--json").json()
+    assert after["high_usd"] > 2 * before["high_usd"]
+    assert after["low_usd"] == before["low_usd"]
+
+    def said() -> list[dict[str, str]]:
+        checks = command("doctor", "--json").json()["checks"]
+        return [check for check in checks if "8,192" in check["message"]]
+
+    assert [check["level"] for check in said()] == ["ok"]
+    monkeypatch.setenv("MAX_OUTPUT_TOKENS", "4096")
+    assert [check["level"] for check in said()] == ["warning"]
+    assert "MAX_OUTPUT_TOKENS" in said()[0]["fix"]
 
 
 def test_a_broken_persona_file_is_refused_by_line(command: Command, tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from cornerman.clients.llm_types import endpoint_name
 from cornerman.domain.answers import without_thoughts
-from cornerman.domain.errors import BudgetExceededError, LLMError
+from cornerman.domain.errors import BudgetExceededError, LLMError, StorageError
 from cornerman.domain.money.ledger import CallScope
-from tests.clients.helpers_llm import SCOPE, ask, open_llm
+from tests.clients.helpers_llm import MODEL, SCOPE, ask, open_llm
 from tests.support.llm_standin import LLMStandin, Reply
 from tests.support.meters import MemoryMeter
 
@@ -47,6 +48,42 @@ async def test_the_limit_that_works_is_paid_for_once() -> None:
             await llm.chat(SCOPE, ask(f"question {n}"))
         await llm.chat(SCOPE, ask(model="gpt-4o"))
     assert meter.outcomes == ["truncated", "ok", "ok", "ok", "truncated", "ok"]
+
+
+async def test_the_next_run_knows_the_limit_too() -> None:
+    meter = MemoryMeter()
+    async with LLMStandin(thinking(1_500)) as server:
+        for _ in range(2):
+            async with open_llm(server, meter) as llm:
+                await llm.chat(SCOPE, ask())
+                await llm.chat(SCOPE, ask("more", max_tokens=9_000))
+        assert [r.body["max_tokens"] for r in server.requests] == [512, 4_096, 9_000, 4_096, 9_000]
+    assert meter.outcomes == ["truncated", "ok", "ok", "ok", "ok"]
+
+
+async def test_what_is_remembered_never_passes_the_limit_of_today() -> None:
+    meter = MemoryMeter()
+    async with LLMStandin(thinking(1_500)) as server, open_llm(server, meter) as llm:
+        meter.limits[endpoint_name(server.base_url, simulated=False), MODEL] = 10**6
+        await llm.chat(SCOPE, ask())
+        assert [r.body["max_tokens"] for r in server.requests] == [16_384]
+
+
+async def test_a_store_that_fails_loses_no_answer() -> None:
+    class Forgetful(MemoryMeter):
+        async def store_output_limit(self, endpoint: str, model: str, tokens: int) -> None:
+            raise StorageError("The database is away.")
+
+    meter = Forgetful()
+    async with LLMStandin(thinking(1_500)) as server, open_llm(server, meter) as llm:
+        assert (await llm.chat(SCOPE, ask())).text == "yes"
+        assert (await llm.chat(SCOPE, ask("again"))).attempts == 1
+
+
+def test_an_endpoint_is_known_by_its_address_without_credentials() -> None:
+    assert endpoint_name("https://me:pw@host:1/v1/", simulated=False) == "host:1/v1"
+    assert endpoint_name(None, simulated=False) == "api.openai.com/v1"
+    assert endpoint_name("http://127.0.0.1:5/v1", simulated=True) == "rehearsal"
 
 
 async def test_a_model_that_never_comes_to_an_end_is_truncated_and_not_asked_again() -> None:

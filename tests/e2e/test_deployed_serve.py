@@ -83,8 +83,11 @@ def _prefect_asks_for_its_key(serving: Serving, shown: dict[str, Any]) -> None:
     doctor = run_cornerman("doctor", "--json", home=serving.home, cwd=serving.home, env=env)
     assert "asks for its key" not in doctor.stdout
     stranger = run_cornerman(
-        "deploy", "--json", home=serving.home / "other", cwd=serving.home, env=serving.env
-        | {"PREFECT_API_URL": api, "CORNERMAN_HOME": str(serving.home / "other")},
+        "deploy",
+        "--json",
+        home=serving.home / "other",
+        cwd=serving.home,
+        env=serving.env | {"PREFECT_API_URL": api, "CORNERMAN_HOME": str(serving.home / "other")},
     )
     assert stranger.returncode == 1 and "asks for its key" in stranger.stdout
     assert "PREFECT_API_AUTH_STRING" in stranger.stdout
@@ -110,7 +113,9 @@ def test_a_browser_gets_to_prefects_pages_by_way_of_the_monitor(
 
 def ask(url: str, body: bytes | None = None, key: str = "") -> str:
     word = base64.b64encode(key.encode()).decode()
-    headers = {"content-type": "application/json"} | ({"authorization": f"Basic {word}"} if key else {})
+    headers = {"content-type": "application/json"}
+    if key:
+        headers["authorization"] = f"Basic {word}"
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as answer:
         return answer.read().decode()
 

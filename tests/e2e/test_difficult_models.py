@@ -24,6 +24,11 @@ async def test_a_training_comes_to_what_a_plain_model_brings(world: World) -> No
         async with LLMStandin(script) as server:
             world.use_model(server.base_url, MAX_OUTPUT_TOKENS="16384")
             results.append(await world.train(request | {"workflow_id": f"w{number}"}, f"r{number}"))
+            if isinstance(script, DifficultModel):
+                cut = script.cut
+                await world.train(request | {"workflow_id": "again"}, "again")
+                # What a run has paid to learn, the next one knows.
+                assert script.cut == cut
     plain, difficult = results
     assert isinstance(script, DifficultModel) and script.refused and script.cut
     assert difficult["status"] == "completed" and difficult["cases"]["errored"] == 0

@@ -30,6 +30,7 @@ class MemoryMeter:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.answers: dict[str, str] = {}
+        self.limits: dict[tuple[str, str], int] = {}
         self.kill_switch: str | None = None
         self.spent: defaultdict[str, int] = defaultdict(int)
         self.reserved: defaultdict[str, int] = defaultdict(int)
@@ -74,6 +75,12 @@ class MemoryMeter:
 
     async def store_cached(self, cache_key: str, answer: str) -> None:
         self.answers[cache_key] = answer
+
+    async def output_limit(self, endpoint: str, model: str) -> int:
+        return self.limits.get((endpoint, model), 0)
+
+    async def store_output_limit(self, endpoint: str, model: str, tokens: int) -> None:
+        self.limits[endpoint, model] = max(tokens, self.limits.get((endpoint, model), 0))
 
     def _add(self, scope: CallScope, call: CallEstimate) -> Row:
         row = Row(f"call-{len(self.rows) + 1}", scope, call)

@@ -57,6 +57,7 @@ def estimate_training(source: str) -> CostEstimate:
     with database() as db:
         prompts = _prompts(db, spec)
         past, past_runs = _past(db, "train", spec.workflow_id)
+        limits = _limits(db, settings)
     runs = case_runs(
         spec.optimizer,
         union=len({case.id for case in (*split.train, *split.validation)}),
@@ -95,7 +96,8 @@ def estimate_training(source: str) -> CostEstimate:
             "; a model that thinks may take up to MAX_OUTPUT_TOKENS "
             f"({settings.max_output_tokens:,}) for an answer that finds no room"
         )
-    return _priced(settings, groups, basis, spec.optimizer.max_cost_usd, "optimizer.max_cost_usd")
+    budget = spec.optimizer.max_cost_usd
+    return _priced(settings, groups, basis, budget, "optimizer.max_cost_usd", limits=limits)
 
 
 def _text(value: Any) -> str:
@@ -179,6 +181,7 @@ def estimate_battle(workflow_id: str, batch_size: int | None) -> CostEstimate:
     with database() as db:
         texts = battle_texts(db, workflow_id)
         past, past_runs = _past(db, "battle", workflow_id)
+        limits = _limits(db, settings)
     roles = ("agent", "persona", "referee", "scout")
     groups = battle_groups(
         battles=size,
@@ -192,7 +195,8 @@ def estimate_battle(workflow_id: str, batch_size: int | None) -> CostEstimate:
     battles = Span(size, size, size)
     groups = [narrowed(group, past.get(group.role), battles) for group in groups]
     basis = f"{size} battles of at most {texts.limits.turn_limit} turns, {_basis(past_runs)}"
-    return _priced(settings, groups, basis, settings.batch_budget_usd, "BATCH_BUDGET_USD")
+    budget = settings.batch_budget_usd
+    return _priced(settings, groups, basis, budget, "BATCH_BUDGET_USD", limits=limits)
 
 
 def _basis(past_runs: int) -> str:
@@ -200,7 +204,13 @@ def _basis(past_runs: int) -> str:
 
 
 def _priced(
-    settings: Settings, groups: list[CallGroup], basis: str, budget: float | None, name: str
+    settings: Settings,
+    groups: list[CallGroup],
+    basis: str,
+    budget: float | None,
+    name: str,
+    *,
+    limits: dict[str, int],
 ) -> CostEstimate:
     from cornerman.clients.prices import PriceBook
     from cornerman.domain.money.estimate import CostEstimate, budget_notes, cost_of
@@ -208,12 +218,29 @@ def _priced(
     book = PriceBook(settings.model_prices, base_url=settings.openai_base_url)
     for group in groups:
         book.require(group.model)
+    groups = [_with_thoughts(group, limits.get(group.model, 0)) for group in groups]
     usd = cost_of(groups, book.cost_pico, book.worst_cost_pico)
     notes = budget_notes(usd, budget, name)
     notes += budget_notes(usd, settings.daily_budget_usd, "DAILY_BUDGET_USD")
     if settings.simulated:
         notes.append("Simulated: the rehearsal endpoint costs nothing; its prices are play money.")
     return CostEstimate(usd, tuple(groups), basis, notes)
+
+
+def _with_thoughts(group: CallGroup, limit: int) -> CallGroup:
+    """A group of a model that has needed so much room for its thoughts, which are paid."""
+    output = group.output_tokens
+    return replace(group, output_tokens=replace(output, high=max(output.high, limit)))
+
+
+def _limits(db: Database, settings: Settings) -> dict[str, int]:
+    """Output tokens that answers of this endpoint's models were given before text came."""
+    from cornerman.clients.llm_types import endpoint_name
+    from cornerman.storage.output_limits import read_output_limits
+
+    name = endpoint_name(settings.openai_base_url, simulated=settings.simulated)
+    with db.reading() as session:
+        return read_output_limits(session, name)
 
 
 def _past(db: Database, kind: RunKind, workflow_id: str) -> tuple[dict[str, PastCalls], int]:

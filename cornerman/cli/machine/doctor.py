@@ -64,6 +64,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         if schema.level == OK:
             yield _messages(settings, db)
             yield _kill_switch(db)
+            yield from _thinking(settings, db)
     except CornermanError as error:
         yield Check("database", PROBLEM, error.message, error.hint)
     finally:
@@ -189,6 +190,24 @@ def _models(settings: Settings) -> str:
     if settings.simulated:
         return "The rehearsal endpoint answers; everything that it says is simulated."
     return f"Models answer at {settings.openai_base_url or 'OpenAI'}."
+
+
+def _thinking(settings: Settings, db: Database) -> Iterator[Check]:
+    """What runs have learned of models that think before they answer."""
+    from cornerman.clients.llm_types import endpoint_name
+    from cornerman.storage.output_limits import read_output_limits
+
+    name = endpoint_name(settings.openai_base_url, simulated=settings.simulated)
+    with db.reading() as session:
+        needed = read_output_limits(session, name)
+    most = settings.max_output_tokens
+    for model, tokens in sorted(needed.items()):
+        text = f"{model} has needed room for {tokens:,} tokens before its text came"
+        if tokens <= most:
+            yield Check("models", OK, f"{text}; it is asked with it at once.")
+        else:
+            fix = f"Raise MAX_OUTPUT_TOKENS to {tokens}, or lower the model's reasoning_effort."
+            yield Check("models", WARNING, f"{text}; MAX_OUTPUT_TOKENS is {most:,}.", fix)
 
 
 _STYLES = {OK: "green", WARNING: "yellow", PROBLEM: "bold red"}

@@ -108,3 +108,11 @@ class Meter(Protocol):
     async def store_cached(self, cache_key: str, answer: str) -> None:
         """Keep an answer for `cached`."""
         ...
+
+    async def output_limit(self, endpoint: str, model: str) -> int:
+        """Tokens that answers of a model that thinks have needed room for; 0: nothing is known."""
+        ...
+
+    async def store_output_limit(self, endpoint: str, model: str, tokens: int) -> None:
+        """Keep it for `output_limit`, of every run to come; of two the larger one stands."""
+        ...
