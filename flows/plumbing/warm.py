@@ -7,13 +7,13 @@ a second, which a run that somebody waits for need not.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.domain.errors import CornermanError
+from cornerman.domain.heap import rest_heap_for_good
 from cornerman.flows.plumbing.embedded import ServedFlow
 
 log = logging.getLogger(__name__)
@@ -37,5 +37,4 @@ def warm_up() -> None:
         asyncio.run(_warm_up())
     except (CornermanError, OSError) as error:
         log.warning("Not warmed up: %s", error)
-    gc.collect()
-    gc.freeze()
+    rest_heap_for_good()
