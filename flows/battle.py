@@ -43,7 +43,7 @@ async def _battle(parameters: BattleParameters) -> dict[str, Any]:
         batch_id = parameters.run_id or f"batch-{own_id()}"
         run = await prepare_batch(engine, parameters, batch_id, started)
         if run.ended and run.run.result is not None:
-            await run.context.llm.aclose()
+            await run.context.aclose()
             return run.run.result
         async with run_session(engine.db, run.run.id, flow_run_id=flow_run_id) as session:
             try:
@@ -69,7 +69,7 @@ async def _work(run: BattleRun, session: RunSession) -> StopError | None:
             await confirm_breakthroughs(context)
         return stop
     finally:
-        await context.llm.aclose()
+        await context.aclose()
 
 
 battle_batch = ServedFlow(

@@ -8,6 +8,7 @@ One battle batch from its request to its jobs; `cornerman.flows.battle` says wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +26,8 @@ from cornerman.domain.personas.selection import (
 )
 from cornerman.domain.runs import Run
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.training.candidates import Prompt
+from cornerman.domain.training.candidates import Prompts
+from cornerman.evaluators.base import build_evaluators
 from cornerman.flows.battle_workflow import (
     ensure_personas,
     read_agent,
@@ -37,6 +39,9 @@ from cornerman.flows.plumbing.tag_limits import begun
 from cornerman.storage import battles, budgets, ledger, personas, runs, workflows
 from cornerman.tasks.battle import end_battle, run_battle
 from cornerman.tasks.battle_context import BattleContext, BattleJob
+from cornerman.tasks.judge import judge_chat
+from cornerman.tasks.metering import meter_agent
+from cornerman.tasks.own_agents import build_agent
 
 _DIED = "The process that held it died; go on with: cornerman battle --resume {}"
 
@@ -129,11 +134,11 @@ class _Stored:
     """What was found or made in the database for a batch."""
 
     def __init__(
-        self, run: Run, jobs: list[BattleJob] | None, prompt: Prompt, version: str
+        self, run: Run, jobs: list[BattleJob] | None, prompts: Prompts, version: str
     ) -> None:
         self.run = run
         self.jobs = jobs
-        self.prompt = prompt
+        self.prompts = prompts
         self.version = version
 
 
@@ -155,25 +160,41 @@ async def prepare_batch(
     workflow = await engine.db.read(read_battle_workflow, parameters.workflow_id)
     for role in ("agent", "persona", "referee", "scout"):
         engine.endpoint.prices.require(engine.settings.model_for(role))
-    stored = await engine.db.write(
-        _create, workflow, parameters, batch_id, size, simulated=engine.simulated
-    )
-    if stored.prompt.model is not None:
-        engine.endpoint.prices.require(stored.prompt.model)
-    context = BattleContext(
-        batch_id=stored.run.id,
-        request=parameters,
-        workflow=workflow,
-        prompt=stored.prompt,
-        agent_version=stored.version,
-        settings=engine.settings,
-        db=engine.db,
-        llm=engine.llm(),
-        meter=engine.meter,
-        simulated=engine.simulated,
-        started=started,
-        telemetry=engine.telemetry,
-    )
+    async with contextlib.AsyncExitStack() as stack:
+        # Before its module is imported: it may make its client then.
+        metering = meter_agent(workflow.agent, engine.settings, engine.endpoint)
+        if metering is not None:
+            stack.push_async_callback(metering.close)
+        allowed = list(engine.settings.evaluator_modules)
+        agent = build_agent(workflow.agent, allowed, "agent") if workflow.has_own_agent else None
+        llm = engine.llm()
+        stack.push_async_callback(llm.aclose)
+        chat = judge_chat(llm, engine.settings)
+        evaluators = build_evaluators(workflow.evaluators, allowed=allowed, chat=chat)
+        stored = await engine.db.write(
+            _create, workflow, parameters, batch_id, size, simulated=engine.simulated
+        )
+        for prompt in stored.prompts.values():
+            if prompt.model is not None:
+                engine.endpoint.prices.require(prompt.model)
+        context = BattleContext(
+            batch_id=stored.run.id,
+            request=parameters,
+            workflow=workflow,
+            prompts=stored.prompts,
+            agent_version=stored.version,
+            settings=engine.settings,
+            db=engine.db,
+            llm=llm,
+            meter=engine.meter,
+            simulated=engine.simulated,
+            started=started,
+            agent=agent,
+            metering=metering,
+            evaluators=evaluators,
+            telemetry=engine.telemetry,
+        )
+        stack.pop_all()
     return BattleRun(context, stored.run, stored.jobs)
 
 
@@ -186,12 +207,12 @@ def _create(
     *,
     simulated: bool,
 ) -> _Stored:
-    prompt, version = read_agent(session, workflow)
+    prompts, version = read_agent(session, workflow)
     existing = runs.read_run(session, batch_id)
     if existing is None and parameters.batch_key is not None:
         existing = runs.read_run_by_key(session, "battle", parameters.batch_key)
     if existing is not None and existing.finished and existing.result is not None:
-        return _Stored(existing, None, prompt, version)  # the same key gives the same batch
+        return _Stored(existing, None, prompts, version)  # the same key gives the same batch
     switch = budgets.read_kill_switch(session)
     if switch.active:
         raise KillSwitchActiveError(switch.reason)
@@ -212,14 +233,14 @@ def _create(
     if held:
         # The version that it was begun with plays on, so that its battles can be compared.
         version = held[0].agent_version
-        prompt = read_agent_version(session, workflow, version)
-        return _Stored(run, _unfinished_jobs(session, held), prompt, version)
+        prompts = read_agent_version(session, workflow, version)
+        return _Stored(run, _unfinished_jobs(session, held), prompts, version)
     jobs = _choose(session, workflow, parameters, run, size)
     for job in jobs:
         battle = new_battle(job, run.id, workflow.id, version, simulated=simulated)
         battles.create_battle(session, battle, job.persona, job.scenario)
     runs.update_run_metrics(session, run.id, {"battles_total": len(jobs), "battles_done": 0})
-    return _Stored(run, jobs, prompt, version)
+    return _Stored(run, jobs, prompts, version)
 
 
 def _unfinished_jobs(session: Any, held: list[Battle]) -> list[BattleJob]:

@@ -18,10 +18,12 @@ from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.candidates import Candidate, Checkpoint, Prompt, Prompts
 from cornerman.domain.training.options import is_chat_agent
 from cornerman.domain.training.parse import changed_fields, public_request, refuse_untrainable
+from cornerman.flows.battle_workflow import refuse_strange_addresses
 from cornerman.flows.engine import Engine, make_context
 from cornerman.flows.training_run import TrainingRun
 from cornerman.optimizers import build_optimizer
 from cornerman.storage import checkpoints, runs, workflows
+from cornerman.tasks.battle_agent import ENTRYPOINT as BATTLE_AGENT
 from cornerman.tasks.metering import meter_agent
 from cornerman.tasks.own_agents import build_agent
 from cornerman.tasks.training_context import TrainingContext
@@ -46,6 +48,8 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
     cases = load_cases(spec.dataset, Path.cwd(), spec.max_cases)
     split = split_cases(cases, spec.dataset.split)
     dataset_id = fingerprint(cases, split, spec.evaluators)
+    if spec.graph_config is not None and spec.graph_config.entrypoint == BATTLE_AGENT:
+        await engine.db.read(refuse_strange_addresses, [case.inputs for case in cases])
     known = await engine.db.read(runs.read_run, run_id)
     best = await engine.db.read(checkpoints.read_best_checkpoint, spec.workflow_id)
     prompts = _starting_prompts(spec, known, best)

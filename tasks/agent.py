@@ -12,6 +12,7 @@ from typing import Any
 from cornerman.clients.llm import LLM
 from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.runs import case_thread
+from cornerman.domain.traces import CallTrace
 from cornerman.domain.training.candidates import Prompt, Prompts
 from cornerman.settings import Settings
 
@@ -55,11 +56,16 @@ class PromptText(str):
 
 @dataclass(frozen=True)
 class Calls:
-    """What Cornerman's own agents make calls of several roles with, on the case's budget."""
+    """What Cornerman's own agents make calls of several roles with, on the case's budget.
+
+    Args:
+        heard: What metered calls said since the last asking; None where none are metered.
+    """
 
     llm: LLM
     scope: CallScope
     settings: Settings
+    heard: Callable[[], list[CallTrace]] | None = None
 
 
 @dataclass
@@ -75,6 +81,8 @@ class AgentContext:
             processes; clients that are made from the environment need not be told.
         api_key: The key for it, valid until the case ends; for Anthropic's too.
         anthropic_base_url: Anthropic's API on this run's meter.
+        turn: In a battle, how many turns of this conversation the agent has had before this one.
+        situation: In a battle, what the agent is told of it: scene, role, goal, how it ends.
     """
 
     run_id: str
@@ -87,6 +95,8 @@ class AgentContext:
     base_url: str = ""
     api_key: str = ""
     anthropic_base_url: str = ""
+    turn: int = 0
+    situation: str = ""
 
     @property
     def thread_id(self) -> str:

@@ -10,20 +10,25 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.llm import ChatAnswer
-from cornerman.domain.battles import Battle, Speaker, Turn, batch_metrics
-from cornerman.domain.battles.conversation import end_reason, make_turn, next_speaker
-from cornerman.domain.errors import BudgetExceededError, LLMError, StopError
+from cornerman.domain.battles import Battle, Turn, batch_metrics
+from cornerman.domain.battles.conversation import end_reason, make_turn
+from cornerman.domain.errors import BudgetExceededError, CornermanError, LLMError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent
+from cornerman.domain.secrets import redact
 from cornerman.storage import battles, events, ledger, runs
 from cornerman.tasks.battle_calls import Stage, judged
+from cornerman.tasks.battle_checks import UncheckedError, checked
 from cornerman.tasks.battle_context import BattleContext, BattleJob
+from cornerman.tasks.battle_seat import seated, store_turn
+from cornerman.tasks.judge import judging
 from cornerman.tasks.notify import trip_kill_switch
 from cornerman.tasks.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
 _ENDED = ("scored", "unscored", "failed")
+_MOST_ERROR_CHARS = 4_000
 
 
 @task(name="battle", tags=["battle"], cache_policy=NO_CACHE, persist_result=False)
@@ -62,9 +67,12 @@ async def run_battle(context: BattleContext, job: BattleJob) -> Battle:
         raise
     except LLMError as error:
         battle = _failed(battle, f"{error.kind}: {error.message}")
+    except CornermanError as error:
+        battle = _failed(battle, f"{error.message} {error.hint}".strip())
     except Exception as error:
-        log.exception("Battle %s failed", job.battle_id)
-        battle = _failed(battle, f"{type(error).__name__}: {error}")
+        if context.agent is None:
+            log.exception("Battle %s failed", job.battle_id)
+        battle = _failed(battle, redact(f"{type(error).__name__}: {error}")[:_MOST_ERROR_CHARS])
     ended = await context.db.write(end_battle, context.batch_id, battle)
     if context.telemetry is not None:
         await _tell_telemetry(context, context.telemetry, job, ended)
@@ -102,23 +110,37 @@ async def _hold(context: BattleContext, job: BattleJob, battle: Battle) -> Battl
         settings=context.settings,
         workflow=context.workflow,
         limits=context.limits,
-        prompt=context.prompt,
+        prompts=context.prompts,
         persona=job.persona,
         scenario=job.scenario,
         seed=job.seed,
     )
     turns = list(battle.turns)
-    while (ended := end_reason(turns, job.scenario, context.limits)) is None:
-        context.check()
-        turns.append(await _speak(context, job, stage, turns))
+    async with seated(context, job, stage, turns) as own:
+        while (ended := end_reason(turns, job.scenario, context.limits)) is None:
+            context.check()
+            if own is not None and stage.speaker(turns) == "agent":
+                turns.append(await own.speak(turns))
+            else:
+                turns.append(await _speak(context, job, stage, turns))
     context.check()
     told = battle.model_copy(update={"turns": tuple(turns), "ended_by": ended})
+    return await _judged(context, job, stage, told)
+
+
+async def _judged(context: BattleContext, job: BattleJob, stage: Stage, told: Battle) -> Battle:
+    scope = context.scope(job.subject)
+    try:
+        with judging(lambda: scope):
+            told = await checked(stage, told, context.evaluators)
+    except UncheckedError as error:
+        return told.model_copy(update={"status": "unscored", "error": str(error)})
     second = context.request.second_referee and job.confirms is None
-    return await judged(context.llm, context.scope(job.subject), stage, told, second=second)
+    return await judged(context.llm, scope, stage, told, second=second)
 
 
 async def _speak(context: BattleContext, job: BattleJob, stage: Stage, turns: list[Turn]) -> Turn:
-    speaker: Speaker = next_speaker(turns, context.workflow.first_speaker)
+    speaker = stage.speaker(turns)
 
     def said(answer: ChatAnswer) -> Turn:
         # A turn with nothing in it says why.
@@ -135,7 +157,7 @@ async def _speak(context: BattleContext, job: BattleJob, stage: Stage, turns: li
 
     def keep(session: Any, answer: ChatAnswer) -> None:
         if speaker == "agent" or not answer.is_refused:
-            _store_turn(session, context.batch_id, job, said(answer))
+            store_turn(session, context.batch_id, job, said(answer))
 
     answer = await context.llm.chat(
         context.scope(job.subject),
@@ -159,20 +181,6 @@ def _begin(session: Any, batch_id: str, battle: Battle) -> None:
     battles.update_battle(session, battle)
     facts = {"scenario_id": battle.scenario_id, "position": battle.position}
     events.create_event(session, batch_id, _event("battle_started", batch_id, battle, **facts))
-
-
-def _store_turn(session: Any, batch_id: str, job: BattleJob, turn: Turn) -> None:
-    battles.create_turn(session, job.battle_id, turn)
-    payload = {
-        "batch_id": batch_id,
-        "battle_id": job.battle_id,
-        "persona_id": job.persona.id,
-        "turn": turn.model_dump(mode="json"),
-    }
-    key = f"battle_turn:{job.battle_id}/{turn.index}"
-    events.create_event(session, batch_id, NewEvent("battle_batch", "battle_turn", payload, key))
-    cost = pico_to_usd(ledger.read_run_cost_pico(session, batch_id))
-    runs.update_run_metrics(session, batch_id, {"cost_usd": cost})
 
 
 def end_battle(session: Any, batch_id: str, battle: Battle) -> Battle:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cornerman.clients.chat_json import chat_json
 from cornerman.clients.llm import LLM, ChatRequest
-from cornerman.domain.battles import Battle, Turn
+from cornerman.domain.battles import Battle, Evaluated, Speaker, Turn
 from cornerman.domain.battles.conversation import agent_messages, next_speaker, persona_messages
 from cornerman.domain.battles.negotiation import agreed_price, negotiation_outcome
 from cornerman.domain.battles.workflows import Limits, Workflow
@@ -16,6 +16,7 @@ from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.referee import (
     Judgement,
     Verdict,
+    checked_score,
     combine,
     parse_verdict,
     referee_messages,
@@ -23,7 +24,7 @@ from cornerman.domain.referee import (
 )
 from cornerman.domain.referee.transcripts import other_order
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.training.candidates import Prompt
+from cornerman.domain.training.candidates import Prompts
 from cornerman.settings import Settings
 
 PERSONA_TEMPERATURE = 0.8
@@ -41,7 +42,7 @@ class Stage:
         settings: Settings,
         workflow: Workflow,
         limits: Limits,
-        prompt: Prompt,
+        prompts: Prompts,
         persona: Persona,
         scenario: Scenario,
         seed: int,
@@ -49,25 +50,31 @@ class Stage:
         self.settings = settings
         self.workflow = workflow
         self.limits = limits
-        self.prompt = prompt
+        self.prompts = prompts
         self.persona = persona
         self.scenario = scenario
         self.seed = seed
 
+    def speaker(self, turns: Sequence[Turn]) -> Speaker:
+        """Whose turn it is."""
+        return next_speaker(turns, self.workflow.first_speaker)
+
     def next_request(self, turns: Sequence[Turn]) -> ChatRequest:
         """The call for the next turn; its role says whose turn it is."""
-        if next_speaker(turns, self.workflow.first_speaker) == "agent":
+        if self.speaker(turns) == "agent":
             return self._agent_request(turns)
         return self._persona_request(turns)
 
     def _agent_request(self, turns: Sequence[Turn]) -> ChatRequest:
-        prompt, limits = self.prompt, self.limits
+        name, limits = self.workflow.agent_prompt, self.limits
+        prompt = self.prompts[name]
         messages = agent_messages(prompt.text, self.scenario, turns, limits.prompt_chars)
         extra = dict(prompt.model_kwargs)
         return ChatRequest(
             role="agent",
             model=prompt.model or self.settings.model_for("agent"),
             messages=tuple(dict(message) for message in messages),
+            prompts=(name,),
             max_tokens=limits.turn_max_tokens,
             # At temperature 0 a seed means nothing and would only defeat caches.
             seed=self._seed(len(turns)) if extra.get("temperature") else None,
@@ -112,11 +119,17 @@ class Stage:
             timeout_seconds=REFEREE_TIMEOUT_SECONDS,
         )
 
-    def judgement(self, turns: Sequence[Turn], verdict: Verdict | None) -> Judgement:
-        """What the battle's row gets: the verdict, and the outcome that can be computed."""
+    def judgement(
+        self,
+        turns: Sequence[Turn],
+        verdict: Verdict | None,
+        evaluations: Mapping[str, Evaluated],
+    ) -> Judgement:
+        """What the battle's row gets: the verdict, and what can be computed."""
         targets = self.scenario.price_targets
         outcome = None if targets is None else negotiation_outcome(targets, agreed_price(turns))
-        return combine(verdict, outcome)
+        weights = {each.id: each.weight for each in self.workflow.evaluators}
+        return combine(verdict, outcome, checked_score(evaluations, weights))
 
 
 async def ask_referee(
@@ -144,6 +157,7 @@ async def judged(
     """The battle with its verdict. A referee that cannot be used or reached leaves it unscored.
 
     Args:
+        battle: With what the workflow's evaluators found.
         second: Ask another referee too, to tell how far the two agree; the first one's score
             stands.
 
@@ -159,7 +173,7 @@ async def judged(
     except LLMError as error:
         why = f"The referee did not answer: {error.kind}: {error.message}"
     given = tuple(v.score for v in (verdict, other) if v is not None)
-    judgement = stage.judgement(battle.turns, verdict)
+    judgement = stage.judgement(battle.turns, verdict, battle.evaluations)
     facts = {
         "judged_scores": given,
         "referee_spread": abs(given[0] - given[1]) if len(given) == 2 else None,

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 
 from cornerman.clients.llm import LLM
 from cornerman.domain.battles.request import BattleBatchRequest
 from cornerman.domain.battles.workflows import Limits, Workflow
-from cornerman.domain.errors import KillSwitchActiveError, StopError
+from cornerman.domain.errors import KillSwitchActiveError, RunCancelledError, StopError
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.runs import battle_subject
 from cornerman.domain.seeds import derived_seed
-from cornerman.domain.training.candidates import Prompt
+from cornerman.domain.training.candidates import Prompts
+from cornerman.evaluators.base import Evaluator
 from cornerman.settings import Settings
 from cornerman.storage.database import Database
+from cornerman.tasks.agent import Agent
 from cornerman.tasks.meter import DatabaseMeter
+from cornerman.tasks.metering import AgentMetering
 from cornerman.tasks.telemetry import Telemetry
 from cornerman.tasks.training_context import day_budget_name
 
@@ -52,6 +56,10 @@ class BattleContext:
     """Shared by all tasks of one batch, in one process.
 
     Args:
+        prompts: Those that the agent plays with.
+        agent: One of the user's own; None: a chat call a turn.
+        metering: None where nothing but Cornerman itself calls models.
+        evaluators: The workflow's own, by id.
         started: When the batch began in this process, by `time.monotonic()`; its time limit
             counts from here.
     """
@@ -62,7 +70,7 @@ class BattleContext:
         batch_id: str,
         request: BattleBatchRequest,
         workflow: Workflow,
-        prompt: Prompt,
+        prompts: Prompts,
         agent_version: str,
         settings: Settings,
         db: Database,
@@ -70,12 +78,18 @@ class BattleContext:
         meter: DatabaseMeter,
         simulated: bool,
         started: float,
+        agent: Agent | None = None,
+        metering: AgentMetering | None = None,
+        evaluators: Mapping[str, Evaluator] | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         self.batch_id = batch_id
         self.request = request
         self.workflow = workflow
-        self.prompt = prompt
+        self.prompts = prompts
+        self.prompts_read = set[str]()
+        self.agent = agent
+        self.evaluators = evaluators or {}
         self.agent_version = agent_version
         self.settings = settings
         self.db = db
@@ -88,8 +102,22 @@ class BattleContext:
             telemetry.begin(batch_id, "battle", workflow.id)
         self.stopping: StopError | None = None
         self.stopped = asyncio.Event()
+        self.metering = metering
+        if metering is not None:
+            metering.open(self)
         self._starting = asyncio.Lock()
         self._next_start = 0.0
+
+    async def aclose(self) -> None:
+        """End what calls models. Idempotent."""
+        if self.metering is not None:
+            await self.metering.close()
+        await self.llm.aclose()
+
+    @property
+    def run_id(self) -> str:
+        """As every run's context names it."""
+        return self.batch_id
 
     async def wait_to_start(self) -> None:
         """Return when the next battle may start, or when none may any more.
@@ -148,6 +176,11 @@ class BattleContext:
         if self.stopping is None:
             self.stopping = reason
             self.stopped.set()
+        # What must hold within a second cuts an agent's calls in flight too.
+        if self.metering is not None and isinstance(
+            reason, (KillSwitchActiveError, RunCancelledError)
+        ):
+            self.metering.stop(reason)
 
     def kill_switch_turned_on(self, reason: str) -> None:
         self.stop(KillSwitchActiveError(reason))

@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cornerman.clients.llm import ChatRequest
 from cornerman.clients.llm_types import NOTABLE
 from cornerman.domain.aio import Deadline
 from cornerman.domain.errors import CornermanError
 from cornerman.domain.money.ledger import Role
 from cornerman.domain.runs import case_subject
-from cornerman.domain.seeds import derived_seed
 from cornerman.domain.traces import PromptFinder
 from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import Case, Split
-from cornerman.tasks.agent import AgentContext, Calls, PromptText
-from cornerman.tasks.training_context import TrainingContext, texts_of
+from cornerman.tasks.agent import AgentContext, Calls
+from cornerman.tasks.agent_chat import AgentChat
+from cornerman.tasks.training_context import TrainingContext
 
 if TYPE_CHECKING:
     from cornerman.meter.accounts import CaseKey
@@ -103,10 +102,9 @@ def open_key(
     if context.metering is None:
         return None
     key = context.metering.key(
-        context,
         job.subject,
         prompts=job.prompt_finder if role == "agent" else None,
-        deadline=progress.deadline,
+        extend=progress.deadline.extend,
         role=role,
     )
     progress.keys.append(key)
@@ -116,31 +114,16 @@ def open_key(
 def agent_context(
     context: TrainingContext, job: CaseJob, progress: CaseProgress, key: CaseKey | None
 ) -> AgentContext:
-    calls = 0
-
-    async def chat(
-        messages: list[dict[str, Any]], *, prompt: PromptText | None = None, **kwargs: Any
-    ) -> str:
-        nonlocal calls
-        progress.require_open()
-        calls += 1
-        extra = (dict(prompt.model_kwargs) if prompt is not None else {}) | kwargs
-        model = extra.pop("model", None) or (prompt.model if prompt is not None else None)
-        seed = derived_seed(context.spec.optimizer.seed, job.subject, calls)
-        request = ChatRequest(
-            role="agent",
-            model=model or context.settings.model_for("agent"),
-            messages=texts_of(messages),
-            prompts=job.prompt_finder.names_in(messages),
-            # At temperature 0 a seed means nothing and would only defeat the response cache.
-            seed=seed if extra.get("temperature") else None,
-            extra=extra,
-            timeout_seconds=context.spec.optimizer.case_timeout_seconds,
-        )
-        answer = await context.llm.chat(context.scope(job.subject), request)
-        progress.note_finish(answer.finish_reason)
-        return answer.text
-
+    chat = AgentChat(
+        context.llm,
+        context.settings,
+        lambda: context.scope(job.subject),
+        seed=(context.spec.optimizer.seed, job.subject),
+        finder=job.prompt_finder,
+        timeout_seconds=context.spec.optimizer.case_timeout_seconds,
+        require_open=progress.require_open,
+        finished=progress.note_finish,
+    )
     return AgentContext(
         run_id=context.run_id,
         case_id=job.case.id,
@@ -148,7 +131,12 @@ def agent_context(
         epoch=job.epoch,
         chat=chat,
         timeout_seconds=context.spec.optimizer.case_timeout_seconds,
-        calls=Calls(context.llm, context.scope(job.subject), context.settings),
+        calls=Calls(
+            context.llm,
+            context.scope(job.subject),
+            context.settings,
+            heard=key.take_traces if key else None,
+        ),
         base_url=context.metering.server.openai_url if context.metering else "",
         api_key=key.token if key else "",
         anthropic_base_url=context.metering.server.anthropic_url if context.metering else "",

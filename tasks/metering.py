@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cornerman.domain.aio import Deadline
 from cornerman.domain.errors import StopError
 from cornerman.domain.traces import PromptFinder, replay_here
 from cornerman.domain.training.options import is_chat_agent
 from cornerman.storage import traces
-from cornerman.tasks.meter import telling_waits
+from cornerman.tasks.meter import DatabaseMeter, telling_waits
 
 if TYPE_CHECKING:
     from cornerman.clients.llm_types import LLMEndpoint
-    from cornerman.domain.money.ledger import Role
+    from cornerman.domain.money.ledger import CallScope, Role
     from cornerman.domain.training import GraphOptions
     from cornerman.meter.accounts import AnthropicEndpoint, CaseKey, RunAccount
     from cornerman.settings import Settings
-    from cornerman.tasks.training_context import TrainingContext
+
+
+class MeteredRun(Protocol):
+    """What the meter needs of a run: a training run's context, or a batch's."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def meter(self) -> DatabaseMeter: ...
+
+    def scope(self, subject: str) -> CallScope: ...
+
+    def check(self) -> None: ...
+
+    def stop(self, reason: StopError) -> None: ...
 
 
 class AgentMetering:
@@ -49,7 +63,7 @@ class AgentMetering:
         # The rehearsal endpoint speaks both.
         return AnthropicEndpoint(endpoint.openai_url, None) if endpoint.simulated else None
 
-    def open(self, context: TrainingContext) -> None:
+    def open(self, context: MeteredRun) -> None:
         """Book on the run's budgets from now on; calls of the agent's threads too."""
         from cornerman.meter.accounts import RunAccount
 
@@ -72,28 +86,30 @@ class AgentMetering:
 
     def key(
         self,
-        context: TrainingContext,
         subject: str,
         *,
         prompts: PromptFinder | None,
-        deadline: Deadline,
+        extend: Callable[[float], None],
         role: Role = "agent",
     ) -> CaseKey:
         """A key for one subject; what an interrupted one was answered is served again.
 
         See `cornerman.domain.traces.replaying`.
+
+        Args:
+            extend: Gives the subject so many seconds more, which its calls wait for money.
         """
         assert self.account is not None
         loop = asyncio.get_running_loop()
 
-        def extend(seconds: float) -> None:
-            loop.call_soon_threadsafe(deadline.extend, seconds)
+        def wait(seconds: float) -> None:
+            loop.call_soon_threadsafe(extend, seconds)
 
         return self.account.open_key(
             subject,
             role=role,
             prompts=prompts,
-            waiting=lambda: telling_waits(extend),
+            waiting=lambda: telling_waits(wait),
             replay=replay_here(),
         )
 

@@ -28,25 +28,30 @@ from cornerman.tasks.agent import (
     user_text,
 )
 
-_FIELD = "graph_config.entrypoint"
 # What DSPy adds to an answer on the way to it.
 _ON_THE_WAY = {"reasoning", "rationale", "trajectory"}
 
 
-def build_agent(graph: GraphOptions | None, allowed: list[str]) -> Agent:
-    """Make the agent that a request describes.
+def build_agent(
+    graph: GraphOptions | None, allowed: list[str], field: str = "graph_config"
+) -> Agent:
+    """Make the agent that a request or a workflow describes.
+
+    Args:
+        field: Where it is described, for messages.
 
     Raises:
         EntrypointRefusedError: Its module is not on the allow-list; it was not imported.
         BadInputError: It cannot be imported or called.
     """
     if graph is not None and graph.http is not None:
-        return _http_agent(graph.http)
+        return _http_agent(graph.http, f"{field}.http")
     if graph is None or graph.entrypoint is None:
         return chat_agent
-    target = load_entrypoint(graph.entrypoint, allowed, _FIELD)
+    field = f"{field}.entrypoint"
+    target = load_entrypoint(graph.entrypoint, allowed, field)
     if inspect.isclass(target):
-        target = _instance(target, graph.entrypoint)
+        target = _instance(target, graph.entrypoint, field)
     if _is_of(target, "pydantic_ai", "AbstractAgent"):
         return _pydantic_ai_agent(target)
     if _is_of(target, "agents", "AgentBase"):
@@ -56,23 +61,23 @@ def build_agent(graph: GraphOptions | None, allowed: list[str]) -> Agent:
     if hasattr(target, "ainvoke"):
         return _runnable_agent(target)
     if callable(target):
-        return _callable_agent(target)
+        return _callable_agent(target, field)
     raise BadInputError(
-        f"{_FIELD}: {graph.entrypoint!r} is a {type(target).__name__}; expected a callable "
+        f"{field}: {graph.entrypoint!r} is a {type(target).__name__}; expected a callable "
         "(inputs, prompts, context) -> output, an object with ainvoke, a pydantic-ai or "
         "openai-agents agent, or a DSPy module.",
-        field=_FIELD,
+        field=field,
     )
 
 
-def _instance(kind: type[Any], entrypoint: str) -> Any:
+def _instance(kind: type[Any], entrypoint: str, field: str) -> Any:
     try:
         return kind()
     except Exception as error:
         raise BadInputError(
-            f"{_FIELD}: {entrypoint!r} is a class that could not be made without arguments: "
+            f"{field}: {entrypoint!r} is a class that could not be made without arguments: "
             f"{type(error).__name__}: {error}",
-            field=_FIELD,
+            field=field,
         ) from error
 
 
@@ -87,8 +92,8 @@ def _is_of(target: Any, package: str, name: str) -> bool:
 # -- callables and runnables
 
 
-def _callable_agent(target: Any) -> Agent:
-    wanted = _count_arguments(target)
+def _callable_agent(target: Any, field: str) -> Agent:
+    wanted = _count_arguments(target, field)
 
     async def agent(
         inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
@@ -98,7 +103,7 @@ def _callable_agent(target: Any) -> Agent:
     return agent
 
 
-def _count_arguments(target: Any) -> int:
+def _count_arguments(target: Any, field: str) -> int:
     """How many of (inputs, prompts, context) a callable takes.
 
     Raises:
@@ -115,9 +120,9 @@ def _count_arguments(target: Any) -> int:
     needed += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if needed:
         raise BadInputError(
-            f"{_FIELD}: the agent needs {', '.join(needed)}; it gets (inputs, prompts, "
+            f"{field}: the agent needs {', '.join(needed)}; it gets (inputs, prompts, "
             "context), by position.",
-            field=_FIELD,
+            field=field,
         )
     return min(len(positional), 3)
 
@@ -129,12 +134,9 @@ def _runnable_agent(runnable: Any) -> Agent:
         inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
     ) -> Any:
         given: Any = inputs
-        if asks and "messages" not in inputs:
-            messages = message_list(inputs, prompts)
+        if asks:
+            messages = message_list(inputs, prompts, context)
             given = messages if asks == "list" else inputs | {"messages": messages}
-        elif asks == "state":
-            system = message_list({}, prompts)[:1]
-            given = inputs | {"messages": [*system, *inputs["messages"]]}
         # LangChain and LangGraph read per-call values from `configurable`.
         configurable = {
             "prompts": prompts,
@@ -165,12 +167,37 @@ def _asks_for_messages(runnable: Any) -> str:
 
 
 def message_list(
-    inputs: Mapping[str, Any], prompts: Mapping[str, PromptText]
+    inputs: Mapping[str, Any], prompts: Mapping[str, PromptText], context: AgentContext
 ) -> list[dict[str, Any]]:
-    """The trained prompt as system message, if there is one, and the inputs as user message."""
+    """The trained prompt as system message, if there is one, then what the agent is told.
+
+    Inputs that are a conversation (`messages`) stay one; any others are one user message. Where
+    only what is new is sent, the agent has had its system message with the first turn.
+    """
+    talk = _talk(inputs)
+    told = [_message("user", user_text(inputs))] if talk is None else talk
+    instructions = instructions_of(inputs, prompts, context)
+    if not instructions or (context.turn and talk is not None and _is_new_only(talk)):
+        return told
+    return [_message("system", instructions), *told]
+
+
+def instructions_of(
+    inputs: Mapping[str, Any], prompts: Mapping[str, PromptText], context: AgentContext
+) -> str:
+    """The prompt that stands first, filled, and in a battle the situation; empty without both."""
     system = system_prompt(prompts)
-    first = [] if system is None else [_message("system", fill_prompt(str(system), inputs))]
-    return [*first, _message("user", user_text(inputs))]
+    filled = "" if system is None else fill_prompt(str(system), inputs)
+    return "\n\n".join(part for part in (filled, context.situation) if part)
+
+
+def _talk(inputs: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    held = inputs.get("messages")
+    return list(cast("list[dict[str, Any]]", held)) if isinstance(held, list) else None
+
+
+def _is_new_only(talk: list[dict[str, Any]]) -> bool:
+    return all(message.get("role") != "assistant" for message in talk)
 
 
 def _message(role: str, content: str) -> dict[str, Any]:
@@ -182,50 +209,92 @@ def _message(role: str, content: str) -> dict[str, Any]:
 
 def _pydantic_ai_agent(target: Any) -> Agent:
     async def agent(
-        inputs: dict[str, Any], prompts: dict[str, PromptText], _context: AgentContext
+        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
     ) -> Any:
-        system = system_prompt(prompts)
-        if system is None:
-            return (await target.run(user_text(inputs))).output
-        with target.override(instructions=fill_prompt(str(system), inputs)):
-            return (await target.run(user_text(inputs))).output
+        asked, before = _asked_and_before(inputs)
+        history = _pydantic_ai_history(before) if before else None
+        instructions = instructions_of(inputs, prompts, context)
+        if not instructions:
+            return (await target.run(asked, message_history=history)).output
+        with target.override(instructions=instructions):
+            return (await target.run(asked, message_history=history)).output
 
     return agent
 
 
+def _asked_and_before(inputs: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """What the agent is asked now, and the conversation before it."""
+    talk = _talk(inputs)
+    if not talk:
+        return user_text(inputs), []
+    return str(talk[-1].get("content") or ""), talk[:-1]
+
+
+def _pydantic_ai_history(talk: list[dict[str, Any]]) -> list[Any]:
+    # It is imported, since the agent is one of its own.
+    kinds: Any = sys.modules["pydantic_ai.messages"]
+    return [
+        kinds.ModelResponse(parts=[kinds.TextPart(content=message["content"])])
+        if message["role"] == "assistant"
+        else kinds.ModelRequest(parts=[kinds.UserPromptPart(content=message["content"])])
+        for message in talk
+    ]
+
+
 def _openai_agent(target: Any) -> Agent:
     async def agent(
-        inputs: dict[str, Any], prompts: dict[str, PromptText], _context: AgentContext
+        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
     ) -> Any:
         # It is imported, since the object is one of its own.
         runner: Any = sys.modules["agents"].Runner  # pyright: ignore[reportAttributeAccessIssue]
-        system = system_prompt(prompts)
-        used = target
-        if system is not None:
-            used = target.clone(instructions=fill_prompt(str(system), inputs))
-        return (await runner.run(used, user_text(inputs))).final_output
+        instructions = instructions_of(inputs, prompts, context)
+        used = target.clone(instructions=instructions) if instructions else target
+        given = _talk(inputs) or user_text(inputs)
+        return (await runner.run(used, given)).final_output
 
     return agent
 
 
 def _dspy_agent(target: Any) -> Agent:
     async def agent(
-        inputs: dict[str, Any], prompts: dict[str, PromptText], _context: AgentContext
+        inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
     ) -> Any:
         module = target.deepcopy()
+        fields = dict[str, Any]()
         for name, predictor in module.named_predictors():
+            fields |= predictor.signature.input_fields
             text = prompts.get(name)
             if text is None:
                 text = system_prompt(prompts)
-            if text is not None:
-                predictor.signature = predictor.signature.with_instructions(str(text))
+            words = [part for part in (text and str(text), context.situation) if part]
+            if words:
+                signature = predictor.signature.with_instructions("\n\n".join(words))
+                predictor.signature = signature
+        given = _dspy_inputs(inputs, fields)
         if hasattr(module, "aforward"):
-            said = await module.acall(**inputs)
+            said = await module.acall(**given)
         else:
-            said = await call_in_thread(module, **inputs)
+            said = await call_in_thread(module, **given)
         return _fields_of(said)
 
     return agent
+
+
+def _dspy_inputs(inputs: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A case's inputs as they are; of a conversation what the module's signature has fields for.
+
+    A field of another name gets what was said last, and one of dspy.History what came before.
+    """
+    if _talk(inputs) is None:
+        return inputs
+    asked, before = _asked_and_before(inputs)
+    given = {name: value for name, value in inputs.items() if name in fields}
+    for name, info in fields.items():
+        if getattr(info.annotation, "__name__", "") == "History":
+            given[name] = info.annotation(messages=before)
+        else:
+            given.setdefault(name, asked)
+    return given
 
 
 def _fields_of(prediction: Any) -> Any:
@@ -239,9 +308,9 @@ def _fields_of(prediction: Any) -> Any:
 # -- agents at an address
 
 
-def _http_agent(options: HttpAgentOptions) -> Agent:
+def _http_agent(options: HttpAgentOptions, field: str) -> Agent:
     def resolved() -> dict[str, str]:
-        where = "graph_config.http.headers"
+        where = f"{field}.headers"
         return {k: resolve_references(v, f"{where}.{k}") for k, v in options.headers.items()}
 
     # What is missing must show before anything is spent. Kept unresolved all the same: a
@@ -256,10 +325,7 @@ def _http_agent(options: HttpAgentOptions) -> Agent:
             headers["X-OpenAI-Base-Url"] = context.base_url
             headers["X-OpenAI-Api-Key"] = context.api_key
         if options.protocol == "openai":
-            given = inputs.get("messages")
-            messages = message_list(inputs, prompts)
-            if isinstance(given, list):
-                messages = [*messages[:-1], *cast("list[dict[str, Any]]", given)]
+            messages = message_list(inputs, prompts, context)
             return await call_chat_agent(
                 options.url, headers, options.model, messages, context.timeout_seconds
             )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from cornerman.domain.battles import Battle, unscored_words
+from cornerman.domain.battles import Battle, ToolCall, unscored_words
 from cornerman.domain.battles.breakthroughs import Breakthrough
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import Run
@@ -19,10 +19,12 @@ from cornerman.report.model import (
     BattleCard,
     BattleSection,
     BreakthroughCard,
+    Check,
     DifficultyRow,
     Estimate,
     Rating,
     SubScore,
+    ToolUse,
     Turn,
 )
 from cornerman.storage import battles, breakthroughs, ledger, personas, ratings
@@ -135,15 +137,28 @@ def _card(battle: Battle, names: dict[str, str]) -> BattleCard:
         agreed_price=None if outcome is None else outcome.agreed_price,
         cost_usd=battle.cost_usd,
         spoiled=battle.spoiled,
-        computed=outcome is not None and battle.status == "scored",
+        computed=battle.status == "scored"
+        and (outcome is not None or any(found.counts for found in battle.evaluations.values())),
         judged_scores=battle.judged_scores,
         fidelity=battle.fidelity,
         rationale=battle.rationale,
         rerun=battle.confirms is not None,
         error=battle.error or "",
         sub_scores=[SubScore(**dict(sub_score)) for sub_score in battle.sub_scores],
-        turns=[Turn(turn.index, turn.speaker, turn.text) for turn in battle.turns],
+        checks=[
+            Check(name, found.score, found.reason or "", found.counts)
+            for name, found in battle.evaluations.items()
+        ],
+        turns=[
+            Turn(turn.index, turn.speaker, turn.text, [_tool(call) for call in turn.tool_calls])
+            for turn in battle.turns
+        ],
     )
+
+
+def _tool(call: ToolCall) -> ToolUse:
+    failed = call.error is not None
+    return ToolUse(call.name, call.arguments, call.error or call.result or "", failed)
 
 
 def _difficulty(everything: Sequence[Battle], names: dict[str, str]) -> list[DifficultyRow]:

@@ -1,7 +1,4 @@
-"""Reading SPEC: YAML or JSON, from a file or standard input.
-
-A workflow of the user's own for battles, as a file: scene, rubric, limits, first prompts.
-"""
+"""Reading SPEC: YAML or JSON, from a file or standard input."""
 
 from __future__ import annotations
 
@@ -12,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from cornerman.cli.output import Out
-from cornerman.cli.store import database
+from cornerman.cli.workflow_files import is_workflow, training_on_battles
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.yaml_values import read_yaml
 
@@ -25,6 +21,7 @@ def read_spec(source: str) -> dict[str, Any]:
 
     Args:
         source: A file; `-` is standard input, whose relative paths start from the current folder.
+            A workflow file stands for the training on its battles.
 
     Raises:
         NotFoundError: There is no such file.
@@ -41,6 +38,8 @@ def read_spec(source: str) -> dict[str, Any]:
             f"it holds {type(spec).__name__}.",
             field="spec",
         )
+    if is_workflow(spec):
+        return training_on_battles(dict(spec), source)
     folder = Path.cwd() if source == _STDIN else Path(source).expanduser().resolve().parent
     return _with_absolute_path(dict(spec), folder)
 
@@ -65,49 +64,3 @@ def _with_absolute_path(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         path = folder / Path(dataset["path"]).expanduser()
         spec["dataset"] = {**dataset, "path": str(path)}
     return spec
-
-
-_SUFFIXES = (".yaml", ".yml", ".json")
-
-
-def workflow_id_of(given: str, out: Out) -> str:
-    """The id of the workflow that `--workflow` names; a file is stored first.
-
-    Args:
-        given: An id, or the path of a YAML or JSON file in the form of the built-in workflows.
-
-    Raises:
-        NotFoundError: There is no such file.
-        BadInputError: It does not describe a workflow, or has a built-in one's id.
-    """
-    if not given.lower().endswith(_SUFFIXES):
-        return given
-    from cornerman.domain.battles.workflows import parse_workflow
-    from cornerman.storage.workflows import create_workflow
-    from cornerman.workflows import builtin_workflow_ids
-
-    workflow = parse_workflow(_read_workflow(given), name=given)
-    if workflow.id in builtin_workflow_ids():
-        raise BadInputError(
-            f"{given}: id: {workflow.id!r} is a built-in workflow; give yours another id.",
-            field="workflow",
-        )
-    stored = yaml.safe_dump(workflow.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    with database() as db, db.writing() as session:
-        create_workflow(session, workflow.id, {"battle": stored})
-    out.note(f"{given}: workflow {workflow.id}, as it is from now on.", style=None)
-    return workflow.id
-
-
-def _read_workflow(given: str) -> str:
-    path = Path(given).expanduser()
-    if not path.is_file():
-        raise NotFoundError(
-            f"There is no file {given!r}.",
-            field="workflow",
-            hint="Give a workflow's id, or a YAML file that describes one.",
-        )
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{given} cannot be read: {error}", field="workflow") from error

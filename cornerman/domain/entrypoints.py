@@ -26,6 +26,7 @@ BUILTIN_EVALUATORS = {
     "contains": f"{ALWAYS_ALLOWED}.text:Contains",
     "regex": f"{ALWAYS_ALLOWED}.text:Regex",
     "numeric": f"{ALWAYS_ALLOWED}.numeric:Numeric",
+    "tool_calls": f"{ALWAYS_ALLOWED}.tool_calls:ToolCalls",
     "json_schema": f"{ALWAYS_ALLOWED}.json_schema:JsonSchema",
     "llm_judge": f"{ALWAYS_ALLOWED}.llm_judge:LlmJudge",
 }

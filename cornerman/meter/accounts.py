@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,12 +18,14 @@ from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.clients.rates import Overruns
 from cornerman.domain.errors import CornermanError, KillSwitchActiveError, StopError
 from cornerman.domain.money.ledger import CallScope, Meter, Role
-from cornerman.domain.traces import PromptFinder, Recorder, ReplayQueue
+from cornerman.domain.traces import CallTrace, PromptFinder, Recorder, ReplayQueue
 
 KEY_PREFIX = "sk-cornerman-"
 # How long a case that ends well waits for the rest of answers that its agent read in part.
 DRAIN_SECONDS = 2.0
 _END_SECONDS = 10.0
+# Calls between two askings; an agent that makes more in one turn is beyond reading.
+MOST_TRACES = 400
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 
@@ -153,10 +155,24 @@ class CaseKey:
         self.prompts_seen = set[str]()
         self.finish_reason: str | None = None
         self.last_messages: Sequence[object] = ()
+        # What the agent's newest calls said, for whoever wants to know which tools it called.
+        self._traces = deque[CallTrace](maxlen=MOST_TRACES)
         self._lock = threading.Lock()
         self._is_open = True
         self._flying = set[CallInFlight]()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def heard(self, trace: CallTrace) -> None:
+        """Keep what a call said; from the meter's thread."""
+        with self._lock:
+            self._traces.append(trace)
+
+    def take_traces(self) -> list[CallTrace]:
+        """What the calls said since the last asking, in order; forgets it."""
+        with self._lock:
+            taken = list(self._traces)
+            self._traces.clear()
+        return taken
 
     def begin(self, call: CallInFlight) -> bool:
         """Register a call, in the meter's loop; False when the key is dead."""

@@ -297,16 +297,16 @@ class MeteredCall:
     async def _settle(self, call_id: str, outcome: CallOutcome, read: _Read) -> None:
         account, record = self.key.account, self.key.account.record
         if record is None:
+            self._trace(read.reader)
             await account.booking.settle(call_id, outcome)
             return
-        kept = Recorded(
-            account.scope(self.key.subject), self._trace(read), self._kept_answer(outcome, read)
-        )
+        trace, again = self._trace(read.reader), self._kept_answer(outcome, read)
+        kept = Recorded(account.scope(self.key.subject), trace, again)
         await account.booking.settle(
             call_id, outcome, lambda session: record(session, call_id, kept)
         )
 
-    def _trace(self, read: _Read) -> CallTrace:
+    def _trace(self, reader: Reader) -> CallTrace:
         key, model = self.key, self._bound.model
         note = key.replay.take_note()
         if key is key.account.own_key:
@@ -314,20 +314,22 @@ class MeteredCall:
         messages, tools = self._dialect.messages(self._asked)
         names = key.prompts.names_in(messages)
         key.prompts_seen.update(names)
-        key.finish_reason = read.reader.finish_reason
+        key.finish_reason = reader.finish_reason
         shared = _shared(key.last_messages, messages)
         key.last_messages = messages
-        return CallTrace(
+        trace = CallTrace(
             role=key.role,
             model=model,
             prompts=names,
             messages=messages[shared:],
             tools=tools,
-            response=read.reader.response(),
-            tool_calls=read.reader.tool_calls(),
+            response=reader.response(),
+            tool_calls=reader.tool_calls(),
             note=note,
             shared=shared,
         )
+        key.heard(trace)
+        return trace
 
     def _kept_answer(self, outcome: CallOutcome, read: _Read) -> Replay | None:
         if outcome.outcome != "ok" or len(read.body) > _REPLAY_MOST:
@@ -340,6 +342,8 @@ class MeteredCall:
         headers = {"content-type": stored.content_type, "x-cornerman-replayed": "true"}
         head = Head(200, headers, streams="text/event-stream" in stored.content_type)
         if not head.streams:
+            reader.whole(as_json(stored.body.encode()))
+            self._hear_again(reader)
             self._answer(head, stored.body.encode())
             return
         self._answer(head)
@@ -347,6 +351,17 @@ class MeteredCall:
         for event in splitter.feed(stored.body.encode()):
             if reader.event(event_data(event)):
                 self._chunks.put_nowait(event)
+        self._hear_again(reader)
+
+    def _hear_again(self, reader: Reader) -> None:
+        """Let the case know what a call said whose trace is stored already."""
+        messages, _ = self._dialect.messages(self._asked)
+        names = self.key.prompts.names_in(messages)
+        self.key.prompts_seen.update(names)
+        calls = reader.tool_calls()
+        self.key.heard(
+            CallTrace(self.key.role, self._bound.model, names, messages, tool_calls=calls)
+        )
 
 
 def _refused(read: _Read) -> tuple[str, str]:

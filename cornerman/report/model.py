@@ -182,12 +182,33 @@ class SubScore:
 
 
 @dataclass(frozen=True)
+class ToolUse:
+    """A tool that the agent called in a turn, and what came back; `failed` says that it did."""
+
+    name: str
+    arguments: Any = None
+    result: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
 class Turn:
     """One message; `speaker` is `agent` or `persona`."""
 
     index: int
     speaker: str
     text: str = ""
+    tools: Sequence[ToolUse] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """What an evaluator of the workflow found, 0 to 1; `counts` says that it is in the score."""
+
+    name: str
+    score: float
+    reason: str = ""
+    counts: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +216,8 @@ class BattleCard:
     """One conversation; `score` None means unscored, `spoiled` that it counts for no rating.
 
     Args:
-        computed: The score is of the outcome and the targets, whatever referees said.
+        computed: The score is of the outcome and the targets, or of `checks`, whatever referees
+            said.
         judged_scores: What each referee said.
         fidelity: How well the persona stayed in character, 0 to 1.
         rationale: The referee's words for the whole.
@@ -219,6 +241,7 @@ class BattleCard:
     rerun: bool = False
     error: str = ""
     sub_scores: Sequence[SubScore] = ()
+    checks: Sequence[Check] = ()
     turns: Sequence[Turn] = ()
 
 

@@ -16,6 +16,7 @@ from cornerman.report.model import (
     CaseOutcome,
     DifficultyRow,
     SubScore,
+    ToolUse,
     Turn,
 )
 from cornerman.report.text import ShownText, as_text, cut, finite, show_value
@@ -154,6 +155,15 @@ _SHADES = 10
 
 
 @dataclass(frozen=True)
+class ToolView:
+    """One tool call with its texts, cut to what a page can hold."""
+
+    tool: ToolUse
+    arguments: ShownText
+    result: ShownText
+
+
+@dataclass(frozen=True)
 class TurnView:
     """One turn and the sub-scores whose evidence cites it."""
 
@@ -162,6 +172,7 @@ class TurnView:
     by_agent: bool
     shown: ShownText
     cited: Sequence[SubScore]
+    tools: Sequence[ToolView]
 
 
 @dataclass(frozen=True)
@@ -211,6 +222,10 @@ def _battle_view(battle: BattleCard, anchor: str) -> BattleView:
             by_agent=turn.speaker == "agent",
             shown=cut(turn.text),
             cited=cited[turn.index],
+            tools=[
+                ToolView(tool, cut(as_text(tool.arguments)), cut(tool.result))
+                for tool in turn.tools
+            ],
         )
         for turn in battle.turns
     ]

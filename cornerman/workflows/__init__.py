@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from cornerman.domain.battles.workflows import Workflow, parse_workflow
+from cornerman.domain.battles.workflows import Workflow, main_prompt, parse_workflow
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.training.candidates import Prompts
 
@@ -43,8 +43,7 @@ def generic_workflow(workflow_id: str, prompts: Prompts) -> Workflow:
 
     The prompt named `system` plays the agent, or the first that may be rewritten.
     """
-    trainable = (name for name, prompt in prompts.items() if prompt.requires_grad)
-    agent = "system" if "system" in prompts else next(trainable, next(iter(prompts)))
+    agent = main_prompt(prompts)
     facts = {"id": workflow_id, "name": workflow_id, "prompts": prompts, "agent_prompt": agent}
     return _read(_GENERIC).model_copy(update=facts)
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cornerman.cli.commands.personas import seed_builtin
-from cornerman.cli.files import workflow_id_of
 from cornerman.cli.output import FAILED, STOPPED, CommandError, Out, usd
 from cornerman.cli.store import JsonOption, database, find_run
+from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class BattleTexts:
     persona_prompts: list[str]
     rubric: str
     limits: Limits
+    has_own_agent: bool
 
 
 def battle_texts(db: Database, workflow_id: str) -> BattleTexts:
@@ -51,16 +52,17 @@ def battle_texts(db: Database, workflow_id: str) -> BattleTexts:
     with db.reading() as session:
         workflow = read_battle_workflow(session, workflow_id)
         everybody = read_personas(session, workflow_id)
-        prompt, _ = read_agent(session, workflow)
+        prompts, _ = read_agent(session, workflow)
     met = [persona for persona in everybody if persona.active]
     if not met:
         raise no_active_personas(workflow_id, switched_off=bool(everybody))
     scene = max((scenario.description for scenario in workflow.scenarios), key=len)
     return BattleTexts(
-        agent_prompt=f"{prompt.text}\n{scene}",
+        agent_prompt="\n".join([*(prompt.text for prompt in prompts.values()), scene]),
         persona_prompts=[f"{persona.system_prompt}\n{scene}" for persona in met],
         rubric=workflow.rubric.model_dump_json(),
         limits=workflow.limits,
+        has_own_agent=workflow.has_own_agent,
     )
 
 

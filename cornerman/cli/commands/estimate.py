@@ -15,6 +15,7 @@ import typer
 from cornerman.cli.files import read_spec
 from cornerman.cli.output import Out, usd
 from cornerman.cli.store import JsonOption, database
+from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _PAST_RUNS = 5
 _OWN_SPREAD = 4
 # With fewer cases or battles, the past is no guide.
 _FEWEST_UNITS = 3
+# Who is asked in a battle.
+_SIDES = ("agent", "persona", "referee", "scout")
 
 
 def estimate_training(source: str) -> CostEstimate:
@@ -50,6 +53,7 @@ def estimate_training(source: str) -> CostEstimate:
     from cornerman.domain.training.options import is_chat_agent
     from cornerman.domain.training.parse import parse_train_spec
     from cornerman.settings import get_settings
+    from cornerman.tasks.battle_agent import ENTRYPOINT as BATTLE_AGENT
 
     settings, spec = get_settings(), parse_train_spec(read_spec(source), source="cli")
     cases = load_cases(spec.dataset, max_cases=spec.max_cases)
@@ -77,20 +81,16 @@ def estimate_training(source: str) -> CostEstimate:
         judges=sum(evaluator.entrypoint == "llm_judge" for evaluator in spec.evaluators),
         agent_max_tokens=_agent_bound(prompts),
     )
-    own = not is_chat_agent(spec.graph_config)
-    if own and "agent" not in past:
-        # How often an agent of the user's own asks a model, and which, nobody can tell before.
-        groups = [group for group in groups if group.role != "agent"]
-    groups = [_own_calls(group, past, runs) if own else group for group in groups]
-    groups = [narrowed(group, past.get(group.role), runs) for group in groups]
     basis = f"{runs.likely:.0f} case runs from {len(cases)} cases, {_basis(past_runs)}"
-    if own and "agent" not in past:
-        basis += (
-            "; what your own agent's calls cost is unknown before the first run, and the budget "
-            "holds all the same"
-        )
-    elif own:
-        basis += "; your own agent's calls as past runs made them"
+    if spec.graph_config is not None and spec.graph_config.entrypoint == BATTLE_AGENT:
+        held, own = _battles_as_cases(settings, prompts, [case.inputs for case in cases], runs)
+        groups = [*held, *(group for group in groups if group.role != "agent")]
+    else:
+        own = not is_chat_agent(spec.graph_config)
+    if own:
+        groups, said = _of_own_agent(groups, past, runs)
+        basis += said
+    groups = [narrowed(group, past.get(group.role), runs) for group in groups]
     if not settings.simulated:
         basis += (
             "; a model that thinks may take up to MAX_OUTPUT_TOKENS "
@@ -127,6 +127,52 @@ def _models(settings: Settings, prompts: Prompts) -> dict[str, str]:
         "optimizer": settings.model_for("optimizer"),
         "judge": settings.model_for("judge"),
     }
+
+
+def _of_own_agent(
+    groups: list[CallGroup], past: dict[str, PastCalls], units: Span
+) -> tuple[list[CallGroup], str]:
+    """The groups as far as anybody can tell of an agent of the user's own, and what is to be said.
+
+    How often it asks a model, and which, only past runs tell.
+    """
+    if "agent" not in past:
+        said = (
+            "; what your own agent's calls cost is unknown before the first run, and the budget "
+            "holds all the same"
+        )
+        return [group for group in groups if group.role != "agent"], said
+    known = [_own_calls(group, past, units) for group in groups]
+    return known, "; your own agent's calls as past runs made them"
+
+
+def _battles_as_cases(
+    settings: Settings, prompts: Prompts, cases: list[dict[str, Any]], runs: Span
+) -> tuple[list[CallGroup], bool]:
+    """The calls of battles that are cases, and whether an agent of the user's own holds them."""
+    from cornerman.domain.battles.workflows import Workflow
+    from cornerman.domain.money.estimate import battle_groups
+
+    texts = {name: prompt.model_dump() for name, prompt in prompts.items()}
+    workflow = Workflow.model_validate(cases[0]["workflow"] | {"prompts": texts})
+    one = battle_groups(
+        battles=1,
+        limits=workflow.limits,
+        models={role: settings.model_for(role) for role in _SIDES},
+        agent_prompt="\n".join(prompt.text for prompt in prompts.values()),
+        persona_prompts=[str(case["persona"]["system_prompt"]) for case in cases],
+        rubric=workflow.rubric.model_dump_json(),
+    )
+    groups = [
+        replace(group, calls=_product(group.calls, runs)) for group in one if group.role != "scout"
+    ]
+    return groups, workflow.has_own_agent
+
+
+def _product(calls: Span, units: Span) -> Span:
+    from cornerman.domain.money.estimate import Span
+
+    return Span(calls.low * units.low, calls.likely * units.likely, calls.high * units.high)
 
 
 def _own_calls(group: CallGroup, past: dict[str, PastCalls], runs: Span) -> CallGroup:
@@ -182,19 +228,21 @@ def estimate_battle(workflow_id: str, batch_size: int | None) -> CostEstimate:
         texts = battle_texts(db, workflow_id)
         past, past_runs = _past(db, "battle", workflow_id)
         limits = _limits(db, settings)
-    roles = ("agent", "persona", "referee", "scout")
     groups = battle_groups(
         battles=size,
         limits=texts.limits,
-        models={role: settings.model_for(role) for role in roles},
+        models={role: settings.model_for(role) for role in _SIDES},
         agent_prompt=texts.agent_prompt,
         persona_prompts=texts.persona_prompts,
         rubric=texts.rubric,
         reruns=RERUNS,
     )
     battles = Span(size, size, size)
-    groups = [narrowed(group, past.get(group.role), battles) for group in groups]
     basis = f"{size} battles of at most {texts.limits.turn_limit} turns, {_basis(past_runs)}"
+    if texts.has_own_agent:
+        groups, said = _of_own_agent(groups, past, battles)
+        basis += said
+    groups = [narrowed(group, past.get(group.role), battles) for group in groups]
     budget = settings.batch_budget_usd
     return _priced(settings, groups, basis, budget, "BATCH_BUDGET_USD", limits=limits)
 
@@ -287,7 +335,7 @@ def estimate(
         int | None, typer.Option("--batch-size", "-n", help="Battles, for battle.")
     ] = None,
     workflow: Annotated[
-        str, typer.Option("--workflow", "-w", help="Whose agent plays, for battle.")
+        str, typer.Option("--workflow", "-w", help="Whose agent plays, for battle; or its file.")
     ] = "negotiation",
     json: JsonOption = False,
 ) -> None:
@@ -295,7 +343,10 @@ def estimate(
     from cornerman.cli.commands.estimate import estimate_battle, estimate_training
 
     out = Out(json)
-    found = estimate_battle(workflow, batch_size) if spec == "battle" else estimate_training(spec)
+    if spec == "battle":
+        found = estimate_battle(workflow_id_of(workflow, out), batch_size)
+    else:
+        found = estimate_training(spec)
     out.document(found.as_dict())
     out.say(
         f"Likely {usd(found.usd.likely)}, between {usd(found.usd.low)} and {usd(found.usd.high)}.",

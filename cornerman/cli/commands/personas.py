@@ -11,6 +11,7 @@ import typer
 
 from cornerman.cli.output import Out, usd
 from cornerman.cli.store import JsonOption, command_group, database
+from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.errors import BadInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ app = command_group("personas", "Who the agent meets.")
 DEFAULT_WORKFLOW = "negotiation"
 MOST_GENERATED = 100
 
-Workflow = Annotated[str, typer.Option("--workflow", "-w", help="The workflow's id.")]
+Workflow = Annotated[
+    str, typer.Option("--workflow", "-w", help="The workflow's id, or its YAML file.")
+]
 
 
 @app.command("list")
@@ -36,6 +39,7 @@ def list_personas(
     from cornerman.storage.personas import read_personas
 
     out = Out(json)
+    workflow = workflow_id_of(workflow, out)
     with database() as db:
         seed_builtin(db, workflow)
         with db.reading() as session:
@@ -76,6 +80,7 @@ def import_file(
     from cornerman.domain.personas.files import parse_personas_file
 
     out = Out(json)
+    workflow = workflow_id_of(workflow, out)
     found = parse_personas_file(file, workflow)
     with database() as db:
         created, known = store_personas(db, found, like=like)
@@ -148,6 +153,7 @@ def switch_off(
 def _switch(out: Out, workflow: str, ids: Sequence[str], *, active: bool) -> None:
     from cornerman.storage.personas import update_persona_active
 
+    workflow = workflow_id_of(workflow, out)
     with database() as db:
         seed_builtin(db, workflow)
         with db.writing() as session:
@@ -175,6 +181,7 @@ def generate(
     if not 1 <= count <= MOST_GENERATED:
         raise BadInputError(f"N is {count}; it must be 1 to {MOST_GENERATED}.", field="count")
     out = Out(json)
+    workflow = workflow_id_of(workflow, out)
     with database() as db:
         seed_builtin(db, workflow)
         with db.reading() as session:

@@ -15,12 +15,30 @@ OutcomeKind = Literal["deal", "no_deal"]
 
 # What a side said is stored up to this many bytes; prompts keep less (see conversation).
 STORED_TURN_BYTES = 64 * 1024
+# Of a tool call's arguments, and of its result.
+TOOL_CHARS = 16_000
+MOST_TOOL_CALLS = 200
 
 
 class Record(BaseModel):
     """A frozen record that goes to and from JSON; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ToolCall(Record):
+    """A tool that the agent called before it spoke.
+
+    Args:
+        arguments: A JSON value, or the text that was none.
+        result: What the tool answered; None when it failed, or when no answer was seen.
+        error: What it answered where it failed.
+    """
+
+    name: str
+    arguments: Any = None
+    result: str | None = None
+    error: str | None = None
 
 
 class Turn(Record):
@@ -36,6 +54,18 @@ class Turn(Record):
     input_tokens: int = 0
     output_tokens: int = 0
     latency_ms: float = 0.0
+    tool_calls: tuple[ToolCall, ...] = ()
+    state: dict[str, Any] | None = Field(
+        default=None, description="What else an own agent returned, where it returned a state."
+    )
+
+
+class Evaluated(Record):
+    """What one of the workflow's evaluators found, 0 to 1, and whether it counts in the score."""
+
+    score: float = Field(ge=0, le=1)
+    reason: str | None = None
+    counts: bool = True
 
 
 class SubScore(Record):
@@ -76,7 +106,9 @@ class Battle(Record):
         fidelity: How well the persona stayed in character, 0 to 1; None when not judged.
         spoiled: The persona broke character; such a battle is left out of means and ratings.
         confirms: The battle that this one re-runs with another seed, to confirm it.
-        judged_scores: What each referee that judged said, before a computed outcome took over.
+        judged_scores: What each referee that judged said, before a computed outcome or the
+            workflow's evaluators took over.
+        evaluations: What each of the workflow's evaluators found, by its id.
         referee_spread: Distance of the two referees' scores, when a second one judged.
     """
 
@@ -95,6 +127,7 @@ class Battle(Record):
     spoiled: bool = False
     fidelity: float | None = Field(default=None, ge=0, le=1)
     judged_scores: tuple[float, ...] = ()
+    evaluations: dict[str, Evaluated] = Field(default_factory=dict[str, Evaluated])
     referee_spread: float | None = None
     cost_usd: float = 0.0
     error: str | None = None

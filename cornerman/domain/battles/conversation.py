@@ -37,7 +37,8 @@ def make_turn(index: int, speaker: Speaker, text: str, **facts: Any) -> Turn:
     """A turn as it is stored: without NUL (no database text holds it), at most 64 KB.
 
     Args:
-        facts: `cost_usd`, `input_tokens`, `output_tokens` and `latency_ms` of the call.
+        facts: `cost_usd`, `input_tokens`, `output_tokens` and `latency_ms` of the call, and
+            `tool_calls` and `state` of an own agent.
     """
     encoded = text.replace("\x00", "").encode("utf-8", "replace")
     kept = encoded[:STORED_TURN_BYTES].decode("utf-8", "ignore")
@@ -76,8 +77,7 @@ def agent_messages(
         workflow_prompt: The trained prompt's text.
         limit: Characters kept of each turn.
     """
-    situation = _situation(scenario.description, scenario.agent_role, scenario.agent_goal)
-    system = f"{workflow_prompt.strip()}\n\n{situation}\n{_ending(scenario, 'agent')}"
+    system = f"{workflow_prompt.strip()}\n\n{agent_situation(scenario)}"
     return [{"role": "system", "content": system}, *_history(turns, "agent", limit)]
 
 
@@ -103,14 +103,36 @@ def persona_messages(
     return [{"role": "system", "content": system}, *_history(turns, "persona", limit)]
 
 
+def agent_situation(scenario: Scenario) -> str:
+    """What an agent is told of the battle beside its own prompt."""
+    situation = _situation(scenario.description, scenario.agent_role, scenario.agent_goal)
+    return f"{situation}\n{_ending(scenario, 'agent')}"
+
+
+def told_messages(
+    turns: Sequence[Turn], *, limit: int = PROMPT_CHARS, new_only: bool = False
+) -> list[ChatMessage]:
+    """The conversation as an agent of the user's own gets it: it is the assistant.
+
+    Args:
+        new_only: Only what was said since its last turn, for one that keeps the rest itself.
+    """
+    if new_only:
+        last = max((t.index for t in turns if t.speaker == "agent"), default=-1)
+        turns = [turn for turn in turns if turn.index > last]
+    return _history(turns, "agent", limit)
+
+
 def _situation(description: str, role: str, goal: str) -> str:
     return f"# The situation\n{description.strip()}\n\nYour role: {role}\nYour goal: {goal.strip()}"
 
 
 def _ending(scenario: Scenario, side: Speaker) -> str:
     if scenario.price_targets is not None:
+        currency = scenario.price_targets.currency
+        price = f"{currency} X" if currency[-1].isalpha() else f"{currency}X"
         return (
-            "When you accept the other side's price, write DEAL at $X with that price. "
+            f"When you accept the other side's price, write DEAL at {price} with that price. "
             "When you leave for good, write [WALK AWAY]."
         )
     if side == "persona":
@@ -144,6 +166,9 @@ def end_reason(turns: Sequence[Turn], scenario: Scenario, limits: Limits) -> End
     if not turns:
         return None
     if _goal_reached(turns, scenario):
+        # What the agent asked before it would act is confirmed: it has one turn more to do it.
+        return None if _confirms(turns, scenario) else "goal_reached"
+    if turns[-1].speaker == "agent" and _goal_reached(turns[:-1], scenario):
         return "goal_reached"
     if walks_away(turns[-1].text):
         return "walk_away"
@@ -164,6 +189,32 @@ def _goal_reached(turns: Sequence[Turn], scenario: Scenario) -> bool:
     return bool(_GOAL_MARKER.search(last.text)) or any(
         _RESOLVED.search(c) and not refuses(c) and not c.endswith("?") for c in clauses(last.text)
     )
+
+
+# A yes at the beginning of a clause. Whole words of the most spoken languages of Europe and Asia;
+# in another language a talk ends as it did, without the turn more.
+_AFFIRMING = re.compile(
+    r"^(?:yes|yeah|yep|yup|sure|ok(?:ay)?|absolutely|correct|right|exactly|please do|go ahead"
+    r"|proceed|confirm(?:ed)?|i confirm|agreed|that works|sounds good|do it|perfect|great"
+    r"|ja\b|gerne|genau|einverstanden|bestätigt|ich bestätige|oui|d'accord|je confirme|parfait"
+    r"|s[íi]\b|claro|de acuerdo|adelante|confirmo|sì|va bene|certo|confermo|sim\b|pode ser"
+    r"|tak\b|zgoda|potwierdzam|ano\b|да|хорошо|согласен|согласна|подтверждаю|так\b"
+    r"|evet|tamam|onaylıyorum|نعم|हाँ|हां|是|好|可以|确认|對|对|はい|お願い|ええ|네|예|좋아요)",
+    re.IGNORECASE,
+)
+_ASKING = re.compile(r"\b(?:confirm|let me know|yes or no|yes/no|proceed)\b", re.IGNORECASE)
+_ASKED_CHARS = 400
+
+
+def _confirms(turns: Sequence[Turn], scenario: Scenario) -> bool:
+    """Whether the persona's last line says yes to what the agent asked for in the line before."""
+    if scenario.price_targets is not None or len(turns) < 2:
+        return False
+    asked = turns[-2].text.rstrip()[-_ASKED_CHARS:]
+    # A question mark of Greek looks like a semicolon, and counts where it ends the line.
+    is_asked = any(mark in asked for mark in "?？؟") or asked.endswith(";") or _ASKING.search(asked)
+    said = _GOAL_MARKER.sub(" ", turns[-1].text)
+    return bool(is_asked) and any(_AFFIRMING.search(clause) for clause in clauses(said))
 
 
 def _near_empty(text: str) -> bool:

@@ -14,16 +14,33 @@ import re
 from dataclasses import dataclass
 
 _NUMBER = r"\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,2})?(?!\d)|\d{1,12}(?:\.\d{1,2})?(?![\d,.]{0,20}\d)"
-# 1.200,50 is read the continental way only beside a euro sign.
-_EURO_NUMBER = r"\d{1,3}(?:\.\d{3}){1,4}(?:,\d{1,2})?(?!\d)|\d{1,12},\d{1,2}(?!\d)"
+# 1.200,50 and 1 200,50 are read so only beside a currency of those who write so.
+_CONTINENTAL = (
+    r"\d{1,3}(?:\.\d{3}){1,4}(?:,\d{1,2})?(?!\d)"
+    r"|\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,4}(?:,\d{1,2})?(?!\d)|\d{1,12},\d{1,2}(?!\d)"
+)
+_SIGNS = "$£€¥₽₹₩₺₴₫₱₪₦฿"
+_CODES = (
+    "USD|EUR|GBP|JPY|CNY|RMB|CHF|SEK|NOK|DKK|PLN|CZK|HUF|RON|INR|KRW|BRL|TRY|RUB|UAH|MXN|CAD|AUD"
+    "|NZD|ZAR|SGD|HKD|THB|VND|IDR|PHP"
+)
+_WORDS = (
+    r"dollars?\b|bucks\b|euros?\b|pounds?\b|yen\b|yuan\b|rupees?\b|won\b|francs?\b|Franken\b"
+    r"|dólares\b|pesos?\b|dollari\b"
+)
+_CONTINENTAL_WORDS = (
+    r"zł(?:otych|oty)?\b|kr(?:onor|oner)?\b|Kč|Ft\b|reais\b|liras?\b|TL\b|руб(?:лей|ля|\.)?"
+    r"|грн\b|元|円|원"
+)
 _PRICE = re.compile(
     rf"""
-    €\s?(?P<continental>{_EURO_NUMBER})
-    | (?:US)?[$£€]\s?(?P<number>{_NUMBER})\s?(?P<kilo>k\b)?
-    | \b(?:USD|EUR|GBP)\s?(?P<number2>{_NUMBER})\s?(?P<kilo2>k\b)?
-    | (?<![\w.,$£€-])(?P<number3>{_NUMBER})\s?(?P<kilo3>k)?\s?
-      (?:dollars?\b|bucks\b|USD\b|euros?\b|EUR\b|pounds?\b|GBP\b|[€£$](?!\s?\d))
-    | (?<![\w.,])(?P<number4>{_EURO_NUMBER})\s?€
+    (?:[€₽₺₫₴]|R\$)\s?(?P<continental>{_CONTINENTAL})
+    | (?:US|R|A|C|NZ|HK|S|MX)?[{_SIGNS}]\s?(?P<number>{_NUMBER})\s?(?P<kilo>k\b)?
+    | \b(?:{_CODES})\s?(?P<number2>{_NUMBER})\s?(?P<kilo2>k\b)?
+    | (?<![\w.,{_SIGNS}-])(?P<number3>{_NUMBER})\s?(?P<kilo3>k)?\s?
+      (?:{_WORDS}|(?:{_CODES})\b|{_CONTINENTAL_WORDS}|[{_SIGNS}](?!\s?\d))
+    | (?<![\w.,])(?P<number4>{_CONTINENTAL})\s?
+      (?:[€₽₺₫₴]|{_CONTINENTAL_WORDS}|(?:EUR|PLN|SEK|NOK|DKK|CZK)\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -38,11 +55,15 @@ class PriceMention:
     end: int
 
 
+_GROUPING = re.compile(r"[.\s]")
+
+
 def parse_prices(text: str) -> list[PriceMention]:
     """Find the prices in a text, in order.
 
-    A price needs a currency beside it ("$1,200.50", "1200 dollars", "250 USD", "5k bucks"), so
-    that sizes, counts and years are none. Amounts of zero are left out.
+    A price needs a currency beside it ("$1,200.50", "1200 dollars", "250 USD", "5k bucks",
+    "1.200,50 €", "4 500 ₽", "350 zł", "¥35000", "300元"), so that sizes, counts and years are
+    none. Amounts of zero are left out.
     """
     return [
         PriceMention(value, found.start(), found.end())
@@ -55,7 +76,7 @@ def _value(found: re.Match[str]) -> float:
     groups = found.groupdict()
     continental = groups["continental"] or groups["number4"]
     if continental:
-        return float(continental.replace(".", "").replace(",", "."))
+        return float(_GROUPING.sub("", continental).replace(",", "."))
     number = groups["number"] or groups["number2"] or groups["number3"]
     kilo = groups["kilo"] or groups["kilo2"] or groups["kilo3"]
     return float(number.replace(",", "")) * (1000 if kilo else 1)
@@ -116,13 +137,14 @@ _REFUSING = re.compile(
     r"^no\b(?! problem| worries)|\bno (?:deal|way|thanks?|longer|chance|sale|can do|go\b)|n't\b"
     r"|\b(?:not|never|nor|neither|cannot|refuse|reject|decline|nowhere near|out of (?:my|the)"
     r"|insult\w*|too (?:much|high|low|little|steep|expensive|cheap))\b"
-    r"|\b(?:more|less|lower|higher|better) than\b|\b(?:below|above|under|over|beyond) [$£€\d]",
+    r"|\b(?:more|less|lower|higher|better) than\b"
+    r"|\b(?:below|above|under|over|beyond) [$£€¥₽₹₩₺₴₫₱₪₦฿\d]",
     re.IGNORECASE,
 )
 # "I can't go below $50" names the last price that its speaker would still take.
 _LIMIT = re.compile(
     r"(?:\bnot|\bnothing|\bno|n't|\bcannot|\bnever)\b[^.!?]{0,25}?"
-    r"\b(?:lower|less|below|under|more|higher|above|over)\b(?: than)?\s+[$£€\d]",
+    r"\b(?:lower|less|below|under|more|higher|above|over)\b(?: than)?\s+[$£€¥₽₹₩₺₴₫₱₪₦฿\d]",
     re.IGNORECASE,
 )
 # Amounts other than what the thing itself would change hands for.
@@ -160,7 +182,8 @@ _ACCEPTING = re.compile(
 )
 # With the other side's price beside it, such a clause takes that price.
 _COMMITTING = re.compile(
-    r"^(?:ok(?:ay)?|fine|al+ ?right|yes|sure|great|done),? [$£€]?[\d,.]+(?: dollars)?[.!]*$"
+    r"^(?:ok(?:ay)?|fine|al+ ?right|yes|sure|great|done),? [$£€¥₽₹₩₺₴₫₱₪₦฿]?[\d,.]+"
+    r"(?: dollars)?[.!]*$"
     r"|\b(?:i (?:can|will|could) (?:do|pay|buy|take|go (?:with|for)|give|live with|work with|sell)"
     r"|i'll (?:do|pay|buy|take|go (?:with|for|to)|give|sell|let you have)|i'd be (?:happy|fine|ok)"
     r"|let's (?:do|say|go with|call it|make it|settle|agree|meet)|settle (?:on|at|for)"
@@ -177,7 +200,7 @@ _CONCEDING = re.compile(
 _TAKING_BACK = re.compile(
     r"^(?:but|however|though|yet|unless|provided|as long as|only if|if|assuming|except)\b"
     r"(?=.*(?:\bif\b|unless|provided|only|as long|except|need|want|require|must|throw in|includ"
-    r"|deliver|add\b|[$£€]|n't|\bnot\b))",
+    r"|deliver|add\b|[$£€¥₽₹₩₺₴₫₱₪₦฿]|n't|\bnot\b))",
     re.IGNORECASE,
 )
 _POLITE_IF = re.compile(r"\bif\b.*\b(?:question|anything|need|problem|change)", re.IGNORECASE)
@@ -188,7 +211,8 @@ _YES = (
 )
 _WEAK_ASSENT = re.compile(rf"^{_YES}(?:[,.! ]+{_YES})*[.! ]*$", re.IGNORECASE)
 _PROPOSAL = re.compile(
-    r"\bdeal\s*(?:at|for|:)?\s*[$£€\d]|(?:\bdeal|\bagreed|shake on it|sound (?:good|fair))\W*\?"
+    r"\bdeal\s*(?:at|for|:)?\s*[$£€¥₽₹₩₺₴₫₱₪₦฿\d]"
+    r"|(?:\bdeal|\bagreed|shake on it|sound (?:good|fair))\W*\?"
     r"|(?:have|got) (?:ourselves )?a deal\b[^.!]*\?"
     r"|\b(?:how (?:about|does)|what about|would you (?:take|accept|do)|(?:can|could) you do)\b"
     r".*\d.*\?",

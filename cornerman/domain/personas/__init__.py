@@ -30,6 +30,9 @@ class PriceTargets(BaseModel):
     buyer_target: float = Field(gt=0, allow_inf_nan=False)
     seller_target: float = Field(gt=0, allow_inf_nan=False)
     agent_side: AgentSide = "seller"
+    currency: str = Field(
+        default="$", min_length=1, max_length=8, description="As both sides are to write it."
+    )
 
     @property
     def agent_target(self) -> float:
@@ -52,6 +55,9 @@ class Scenario(BaseModel):
     agent_role: str = "the agent"
     persona_role: str = "the other side"
     price_targets: PriceTargets | None = None
+    expected: Any = Field(
+        default=None, description="What the workflow's evaluators get as `expected_output`."
+    )
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -13,6 +13,7 @@ from cornerman.domain.referee.transcripts import defuse, fenced_transcript, side
 from cornerman.domain.referee.verdicts import FIDELITY_FLOOR as FIDELITY_FLOOR
 from cornerman.domain.referee.verdicts import Judgement as Judgement
 from cornerman.domain.referee.verdicts import Verdict as Verdict
+from cornerman.domain.referee.verdicts import checked_score as checked_score
 from cornerman.domain.referee.verdicts import combine as combine
 from cornerman.domain.referee.verdicts import parse_verdict as parse_verdict
 from cornerman.domain.referee.verdicts import verdict_response_format as verdict_response_format

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cornerman.domain.answers import json_object, lower_keys, read_money, read_score
-from cornerman.domain.battles import Outcome, SubScore, Turn
+from cornerman.domain.battles import Evaluated, Outcome, SubScore, Turn
 from cornerman.domain.battles.workflows import Rubric
 from cornerman.domain.errors import LLMError
 from cornerman.domain.referee.transcripts import find_quote
@@ -178,17 +178,35 @@ def _for_rubric(scores: Sequence[SubScore], rubric: Rubric) -> list[SubScore]:
     return [by_name[c.name] for c in rubric.criteria]
 
 
-def combine(verdict: Verdict | None, outcome: Outcome | None) -> Judgement:
-    """A battle's score from the verdict and, where there is one, the computed outcome.
+def checked_score(
+    evaluations: Mapping[str, Evaluated], weights: Mapping[str, float]
+) -> float | None:
+    """0 to 100 by the evaluators that count; None where there is none."""
+    counted = {name: found for name, found in evaluations.items() if found.counts}
+    total = sum(weights[name] for name in counted)
+    if not counted:
+        return None
+    return 100 * sum(weights[name] * found.score for name, found in counted.items()) / total
 
-    The computed outcome overrides the judged score. Without a verdict the battle is unscored,
-    never 0: nobody saw whether the persona stayed in character.
+
+def combine(
+    verdict: Verdict | None, outcome: Outcome | None, checked: float | None = None
+) -> Judgement:
+    """A battle's score from the verdict and, where there is one, what was computed.
+
+    A computed outcome and what the workflow's evaluators found override the judged score; of both
+    the lower one counts, so that neither hides the other. Without a verdict the battle is
+    unscored, never 0: nobody saw whether the persona stayed in character.
+
+    Args:
+        checked: See `checked_score`.
     """
     if verdict is None:
         return Judgement(status="unscored", score=None, outcome=outcome)
+    computed = [score for score in (outcome and outcome.score, checked) if score is not None]
     return Judgement(
         status="scored",
-        score=outcome.score if outcome is not None else verdict.score,
+        score=min(computed) if computed else verdict.score,
         sub_scores=verdict.sub_scores,
         fidelity=verdict.persona_fidelity,
         spoiled=verdict.persona_fidelity < FIDELITY_FLOOR,

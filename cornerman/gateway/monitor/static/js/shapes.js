@@ -73,6 +73,12 @@ export const battle = (raw) => ({
   fidelity: number(raw.fidelity),
   at: raw.completed_at ?? raw.started_at ?? raw.created_at ?? null,
   turns: list(raw.turns).map(turn),
+  checks: Object.entries(raw.evaluations ?? {}).map(([id, found]) => ({
+    name: id,
+    score: number(found?.score),
+    reason: text(found?.reason),
+    counts: found?.counts !== false,
+  })),
   subScores: list(raw.sub_scores).map(subScore),
 });
 
@@ -81,6 +87,12 @@ export const turn = (raw) => ({
   speaker: text(raw.speaker),
   text: text(raw.text),
   truncated: raw.truncated === true,
+  tools: list(raw.tool_calls).map((call) => ({
+    name: text(call.name),
+    arguments: call.arguments ?? null,
+    result: text(call.error ?? call.result),
+    failed: (call.error ?? null) !== null,
+  })),
 });
 
 const subScore = (raw) => ({

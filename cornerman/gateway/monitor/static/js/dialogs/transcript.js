@@ -20,10 +20,22 @@ function evidence(sub) {
     sub.ok === true && h("p", { class: "found" }, "✓ stands in this turn"));
 }
 
+function tool(call) {
+  const given = typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments);
+  return h("li", { class: call.failed ? "failed" : "" },
+    h("p", { class: "call" }, name(call.name, { class: "mono" }), call.failed && h("span", { class: "warn" }, " failed")),
+    h("div", { class: "given" }, block(given, "Arguments")),
+    call.result && h("div", { class: "back" }, block(call.result, "Result")));
+}
+
+const check = (found) => fact(["Check ", name(found.name)],
+  [points(found.score === null ? null : 100 * found.score), !found.counts && ", beside the score", found.reason && [": ", name(found.reason)]]);
+
 function turn(told, cited) {
   return h("li", { class: told.speaker === "agent" ? "agent" : "persona" },
     h("div", { class: "turn" },
       h("p", { class: "speaker" }, told.speaker, " ", h("small", {}, `turn ${told.index}`)),
+      told.tools.length > 0 && h("ol", { class: "tools", "aria-label": `Tools called in turn ${told.index}` }, told.tools.map(tool)),
       block(told.text, `Turn ${told.index}`),
       told.truncated && h("p", { class: "cut" }, "Longer than what is stored; the rest was not kept.")),
     cited.length > 0 && h("div", { class: "cites", role: "group", "aria-label": `Evidence in turn ${told.index}` }, cited.map(evidence)));
@@ -39,7 +51,8 @@ function content(battle) {
       fact("Agent", battle.version), fact("Cost", usd(battle.cost)),
       fact("Calls", h("button", { type: "button", class: "link",
         onclick: () => openTrace(path`/api/battles/${battle.id}/trace`, `Battle ${battle.id}`) }, "Model calls")),
-      fact("In character", battle.fidelity !== null && `${Math.round(battle.fidelity * 100)}%`)),
+      fact("In character", battle.fidelity !== null && `${Math.round(battle.fidelity * 100)}%`),
+      battle.checks.map(check)),
     battle.error && h("div", { class: "field error" }, h("p", { class: "label" }, "Error"), block(battle.error, "Error")),
     battle.rationale && h("div", { class: "field" }, h("p", { class: "label" }, "The referee"), block(battle.rationale, "The referee")),
     battle.turns.length
