@@ -1,29 +1,47 @@
-"""What a training run's result says of its agent: what was not metered, and what it never read."""
+"""What a run's result says of its agent: what was not metered, and what it never read."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from cornerman.domain.training import GraphOptions
+from cornerman.tasks.battle_context import BattleContext
+from cornerman.tasks.metering import AgentMetering
 from cornerman.tasks.training_context import TrainingContext
 
+Ledger = list[dict[str, Any]]
 
-def agent_notes(context: TrainingContext, ledger: list[dict[str, Any]]) -> list[str]:
+
+def agent_notes(context: TrainingContext, ledger: Ledger) -> list[str]:
     """Sentences for the result, the report and the terminal; none for a chat agent.
 
     Args:
         ledger: The run's calls by role and model.
     """
-    metering = context.metering
-    if metering is None:
+    if context.metering is None:
         return []
+    notes = _metering_notes(context.metering, _name(context.spec.graph_config), ledger)
+    return notes + _unread(context.trainable - context.prompts_read)
+
+
+def battle_notes(context: BattleContext, ledger: Ledger) -> list[str]:
+    """The same of a batch's agent."""
+    if context.metering is None:
+        return []
+    notes = _metering_notes(context.metering, _name(context.workflow.agent), ledger)
+    trainable = {name for name, prompt in context.prompts.items() if prompt.requires_grad}
+    return notes + _unread(trainable - context.prompts_read)
+
+
+def _metering_notes(metering: AgentMetering, name: str, ledger: Ledger) -> list[str]:
     notes, facts = list[str](), metering.facts()
     made = sum(line["calls"] for line in ledger if line["role"] == "agent")
     hosts = ", ".join(facts["unmetered_hosts"])
     if not made:
         where = f" It called {hosts}." if hosts else ""
         notes.append(
-            f"The agent {_name(context)} ended the run with no metered call, so its cost is "
-            f"unknown and no budget held it.{where}"
+            f"The agent {name} ended the run with no metered call, so its cost is unknown and no "
+            f"budget held it.{where}"
         )
     elif hosts:
         notes.append(f"Calls of the agent to {hosts} were not metered: their cost is unknown.")
@@ -32,11 +50,14 @@ def agent_notes(context: TrainingContext, ledger: list[dict[str, Any]]) -> list[
             f"{count} of the agent's calls came from no case's context, as those of a bare thread "
             "do; they are booked on the run."
         )
-    if unread := sorted(context.trainable - context.prompts_read):
-        notes.append(f"The agent never read the trainable prompts {', '.join(unread)}.")
     return notes
 
 
-def _name(context: TrainingContext) -> str:
-    graph = context.spec.graph_config
+def _unread(names: set[str]) -> list[str]:
+    if not names:
+        return []
+    return [f"The agent never read the trainable prompts {', '.join(sorted(names))}."]
+
+
+def _name(graph: GraphOptions | None) -> str:
     return "" if graph is None else graph.entrypoint or "behind HTTP"

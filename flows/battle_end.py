@@ -36,6 +36,7 @@ from cornerman.domain.notices import (
 from cornerman.domain.referee.agreement import referee_agreement
 from cornerman.domain.runs import BudgetState, NewEvent, RunStatus
 from cornerman.domain.seeds import derived_seed
+from cornerman.flows.agent_notes import battle_notes
 from cornerman.flows.battle_run import (
     RECENT_BATTLES,
     BattleRun,
@@ -333,6 +334,7 @@ def _result(
     found = breakthroughs.read_breakthroughs(session, batch_id=context.batch_id)
     figures = batch_metrics(held, len(found))
     stopped_by = None if stop is None else stop.stopped_by
+    notes = battle_notes(context, ledger.read_ledger_summary(session, context.batch_id))
     lost = stopped_by is None and came_to_nothing(held) is not None
     return {
         "batchId": context.batch_id,
@@ -352,6 +354,7 @@ def _result(
         "workflowId": context.workflow.id,
         "agentVersion": context.agent_version,
         "simulated": context.simulated,
+        "notes": notes,
         "battles": [battle.brief() for battle in held],
         "metrics": _metrics(held, standing) | {"reruns": len(everything) - len(held)},
     }

@@ -54,6 +54,7 @@ def batch_remarks(run: Run) -> list[str]:
             f"The version is worse than {worse['previous']}: {worse['difference']:+.1f} points "
             f"(95%: {worse['low']:+.1f} to {worse['high']:+.1f})."
         )
+    remarks += (run.result or {}).get("notes", [])
     return remarks
 
 
@@ -91,7 +92,7 @@ def battle_section(session: Any, run: Run) -> BattleSection:
         batch_budget_usd=None if batch_budget is None else pico_to_usd(batch_budget.limit_pico),
         day_budget_usd=None if day_budget is None else pico_to_usd(day_budget.limit_pico),
         day_spent_usd=None if day_budget is None else pico_to_usd(day_budget.spent_pico),
-        battles=[_card(battle, names) for battle in held],
+        battles=[card_of(battle, names) for battle in held],
         remarks=batch_remarks(run),
         difficulty=_difficulty(everything, names),
         ratings=_ratings(session, run, names),
@@ -124,7 +125,7 @@ def _average(held: Sequence[Battle]) -> Estimate | None:
     return Estimate(found.value, found.low, found.high, found.n)
 
 
-def _card(battle: Battle, names: dict[str, str]) -> BattleCard:
+def card_of(battle: Battle, names: dict[str, str]) -> BattleCard:
     outcome = battle.outcome
     return BattleCard(
         id=battle.id,

@@ -124,7 +124,7 @@ class Script:
         return self.override(request, n) or Reply(text=self.answer(request))
 
     def answer(self, request: Request) -> str:
-        said = [m["content"] for m in request["messages"] if m["role"] != "system"]
+        said = [m.get("content") for m in request["messages"] if m["role"] != "system"]
         if request["model"] == "persona-m":
             asked = re.search(r"\$([\d.]+)", said[-1])
             name = who(request).upper()

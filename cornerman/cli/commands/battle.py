@@ -104,6 +104,8 @@ def say_batch(out: Out, result: dict[str, Any]) -> None:
     out.say(f"  Cost           {usd(result['totalCost'])}")
     for error in result["errors"]:
         out.say(f"  {error}", style="red")
+    for note in result.get("notes", ()):
+        out.note(f"  {note}")
     if advice := _ADVICE.get(result["stoppedBy"] or ""):
         out.say(advice, style="yellow")
 

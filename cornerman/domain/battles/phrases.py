@@ -37,9 +37,9 @@ _PRICE = re.compile(
     (?:[€₽₺₫₴]|R\$)\s?(?P<continental>{_CONTINENTAL})
     | (?:US|R|A|C|NZ|HK|S|MX)?[{_SIGNS}]\s?(?P<number>{_NUMBER})\s?(?P<kilo>k\b)?
     | \b(?:{_CODES})\s?(?P<number2>{_NUMBER})\s?(?P<kilo2>k\b)?
-    | (?<![\w.,{_SIGNS}-])(?P<number3>{_NUMBER})\s?(?P<kilo3>k)?\s?
+    | (?<![A-Za-z0-9_.,{_SIGNS}-])(?P<number3>{_NUMBER})\s?(?P<kilo3>k)?\s?
       (?:{_WORDS}|(?:{_CODES})\b|{_CONTINENTAL_WORDS}|[{_SIGNS}](?!\s?\d))
-    | (?<![\w.,])(?P<number4>{_CONTINENTAL})\s?
+    | (?<![A-Za-z0-9_.,])(?P<number4>{_CONTINENTAL})\s?
       (?:[€₽₺₫₴]|{_CONTINENTAL_WORDS}|(?:EUR|PLN|SEK|NOK|DKK|CZK)\b)
     """,
     re.IGNORECASE | re.VERBOSE,

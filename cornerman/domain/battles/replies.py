@@ -118,9 +118,8 @@ class _Calls:
         self._made: list[tuple[_Call, _Result | None]] = []
 
     def add(self, call: _Call) -> None:
-        # A conversation that is sent again holds what was made before.
-        if not call.id or all(call.id != known.id for known, _ in self._made):
-            self._made.append((call, None))
+        # Not by their ids, which some endpoints give to several calls.
+        self._made.append((call, None))
 
     def answer(self, result: _Result) -> None:
         """By its id; in files that have none, the oldest open call of that name."""
