@@ -37,7 +37,7 @@ def workflow_id_of(given: str, out: Out) -> str:
     """
     if not given.lower().endswith(_SUFFIXES):
         return given
-    workflow, personas = _parsed(_read(given), given)
+    workflow, personas = parse_workflow_file(_read(given), given)
     _store(workflow, personas)
     people = f", with {len(personas)} personas" if personas else ""
     out.note(f"{given}: workflow {workflow.id}, as it is from now on{people}.", style=None)
@@ -64,7 +64,7 @@ def training_on_battles(document: dict[str, Any], name: str) -> dict[str, Any]:
     from cornerman.storage.personas import read_personas
     from cornerman.tasks.battle_agent import ENTRYPOINT, SCORE, battle_cases
 
-    workflow, personas = _parsed(yaml.safe_dump(document, allow_unicode=True), name)
+    workflow, personas = parse_workflow_file(yaml.safe_dump(document, allow_unicode=True), name)
     _store(workflow, personas)
     training = workflow.training or BattleTraining()
     with database() as db, db.reading() as session:
@@ -101,7 +101,13 @@ def _keep(cases: list[dict[str, Any]]) -> Path:
     return path
 
 
-def _parsed(text: str, name: str) -> tuple[Workflow, list[Persona]]:
+def parse_workflow_file(text: str, name: str) -> tuple[Workflow, list[Persona]]:
+    """The workflow that a file describes, and the people that it brings.
+
+    Raises:
+        BadInputError: It does not describe a workflow, has a built-in one's id, or somebody in it
+            is no persona.
+    """
     from cornerman.domain.battles.workflows import parse_workflow
     from cornerman.domain.personas.files import parse_personas
     from cornerman.workflows import builtin_workflow_ids

@@ -79,9 +79,7 @@ async def test_a_killed_battle_goes_on_and_pays_what_was_in_flight_alone(
     assert [turn.index for turn in held.turns] == list(range(7))
 
 
-async def test_a_stateful_talk_whose_process_died_ends_in_words(
-    arena: Arena, fighter: str
-) -> None:
+async def test_a_stateful_talk_whose_process_died_ends_in_words(arena: Arena, fighter: str) -> None:
     put(arena, agent={"entrypoint": fighter, "stateful": True})
     await killed_at(arena, 6, "b1")
     again = await arena.process(run_id="b1", batch_size=1, confirm_breakthroughs=False)

@@ -10,6 +10,7 @@ import yaml
 
 from cornerman.cli.commands.init import AGENTS
 from cornerman.cli.main import run
+from cornerman.cli.workflow_files import parse_workflow_file
 from cornerman.domain.datasets.load import load_cases
 from cornerman.domain.training.parse import parse_train_spec
 
@@ -22,7 +23,9 @@ def test_what_is_written_is_a_whole_request(
     assert run(["init", str(folder), "--agent", agent, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {path.name for path in folder.iterdir()} == set(told["files"])
-    assert told["next"][-1] == "cornerman train spec.yaml"
+    assert told["next"][-1] == "cornerman train workflow.yaml"
+    workflow, people = parse_workflow_file((folder / "workflow.yaml").read_text(), "workflow.yaml")
+    assert workflow.has_own_agent and len(people) == 5
     spec = parse_train_spec(yaml.safe_load((folder / "spec.yaml").read_text()), source="cli")
     assert len(load_cases(spec.dataset, folder)) == 40
     source = (folder / "my_agent.py").read_text()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -393,7 +393,7 @@ async def test_a_final_state_can_be_checked(arena: Arena, own: Callable[..., Non
 class _Agent(BaseHTTPRequestHandler):
     """Both protocols; what it got is in `got`."""
 
-    got: list[tuple[dict[str, str], Any]] = []
+    got: ClassVar[list[tuple[dict[str, str], Any]]] = []
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))

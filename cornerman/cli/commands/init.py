@@ -1,4 +1,4 @@
-"""`cornerman init`: a folder with an agent, cases and a spec that trains at once."""
+"""`cornerman init`: a folder with an agent, a spec that trains and a workflow that fights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from cornerman.cli.output import Out
 from cornerman.cli.store import JsonOption
@@ -35,7 +36,7 @@ def init(
     ] = "openai",
     json: JsonOption = False,
 ) -> None:
-    """Write an agent, its cases and a spec into a folder; nothing that is there is touched."""
+    """Write an agent, its cases, a spec and a workflow; nothing that is there is touched."""
     out = Out(json)
     if agent not in AGENTS:
         raise BadInputError(
@@ -58,7 +59,8 @@ def init(
     steps.append(f"cd {folder}")
     if agent == "http":
         steps.append(f"python {_MODULE}.py {_PORT} &")
-    steps += ["cornerman train spec.yaml"]
+    steps += ["cornerman train spec.yaml", "cornerman battle --workflow workflow.yaml"]
+    steps += ["cornerman train workflow.yaml"]
     out.document({"folder": str(folder), "agent": agent, "files": list(written), "next": steps})
     out.say(f"Wrote {', '.join(written)} into {folder}.", style="bold")
     out.say("Next:")
@@ -73,16 +75,49 @@ def _texts(agent: str) -> dict[str, str]:
     return {
         f"{_MODULE}.py": examples.joinpath(f"agents/{source}").read_text(encoding="utf-8"),
         "cases.jsonl": "\n".join(cases) + "\n",
-        "spec.yaml": _SPEC.format(agent=_AT[agent == "http"]),
+        "spec.yaml": _SPEC.format(agent=f"graph_config: {_AT[agent == 'http']}"),
+        "workflow.yaml": _workflow(_AT[agent == "http"]),
         ".env": f"# Modules whose code may be run as agents and evaluators.\n"
         f"EVALUATOR_MODULES={_MODULE}\n",
     }
 
 
 _AT = {
-    False: f'graph_config: {{entrypoint: "{_MODULE}:agent"}}',
-    True: f'graph_config: {{http: {{url: "http://127.0.0.1:{_PORT}/"}}}}',
+    False: f'{{entrypoint: "{_MODULE}:agent"}}',
+    True: f'{{http: {{url: "http://127.0.0.1:{_PORT}/"}}}}',
 }
+_WORKFLOW = """\
+# cornerman battle --workflow workflow.yaml    sends the agent against these people
+# cornerman train workflow.yaml                trains it on battles with them
+# agent.stateful: true sends only what is new; evaluators: check tools and the final state.
+"""
+_PEOPLE = 5
+
+
+def _workflow(agent: str) -> str:
+    """The built-in support desk with the user's own agent, and its first people."""
+    from cornerman.personas import builtin_personas
+
+    text = files("cornerman.workflows").joinpath("support.yaml").read_text(encoding="utf-8")
+    given = yaml.safe_load(text)
+    names = {"id": "my-agent-talks", "name": "My agent at the support desk"}
+    fields = ("name", "description", "persona_type", "system_prompt", "difficulty")
+    people = [
+        {field: getattr(persona, field) for field in fields}
+        for persona in builtin_personas("support")[:_PEOPLE]
+    ]
+    training = {"battles_per_persona": 2, "optimizer": {"epochs": 3, "case_timeout_seconds": 300}}
+    training["optimizer"]["max_cost_usd"] = 0.5
+    document = {
+        **names,
+        "agent": yaml.safe_load(agent),
+        **{key: value for key, value in given.items() if key not in names},
+        "training": training,
+        "personas": people,
+    }
+    return _WORKFLOW + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=98)
+
+
 _SPEC = """\
 # cornerman train spec.yaml
 workflow_id: my-agent

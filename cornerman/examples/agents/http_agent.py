@@ -1,4 +1,4 @@
-"""Labels a customer's message: an agent in a process of its own. Run: python http_agent.py 8080"""
+"""Labels messages, or holds talks, in a process of its own. Run: python http_agent.py 8080"""
 
 import json
 import sys
@@ -11,8 +11,9 @@ class Agent(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         address, key = self.headers["X-OpenAI-Base-Url"], self.headers["X-OpenAI-Api-Key"]
-        roles = {"system": asked["prompts"]["system"], "user": asked["inputs"]["message"]}
-        messages = [{"role": role, "content": text} for role, text in roles.items()]
+        inputs, system = asked["inputs"], asked["prompts"]["system"]
+        told = inputs.get("messages") or [{"role": "user", "content": inputs["message"]}]
+        messages = [{"role": "system", "content": system}, *told]
         client = OpenAI(base_url=address, api_key=key)
         said = client.chat.completions.create(model="gpt-4o-mini", messages=messages)
         self.send_response(200)

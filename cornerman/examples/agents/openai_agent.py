@@ -1,4 +1,4 @@
-"""Labels a customer's message: plain openai, a tool called by hand."""
+"""Labels a customer's message, or holds a talk: plain openai."""
 
 from openai import AsyncOpenAI
 
@@ -7,11 +7,9 @@ client = AsyncOpenAI()
 
 async def agent(inputs, prompts, context):
     """One chat completion with the trained prompt as system message."""
+    told = inputs.get("messages") or [{"role": "user", "content": inputs["message"]}]
     answer = await client.chat.completions.create(
         model="gpt-4o-mini",
-        messages=[
-            {"role": "system", "content": prompts["system"]},
-            {"role": "user", "content": inputs["message"]},
-        ],
+        messages=[{"role": "system", "content": prompts["system"]}, *told],
     )
     return answer.choices[0].message.content
