@@ -23,7 +23,13 @@ from cornerman.domain.battles.breakthroughs import (
     breakthrough_bar,
     is_confirmed,
 )
-from cornerman.domain.battles.ratings import RegressionAlert, rate, regression, scores_by_persona
+from cornerman.domain.battles.ratings import (
+    RegressionAlert,
+    change_since,
+    rate,
+    regression,
+    scores_by_persona,
+)
 from cornerman.domain.errors import BudgetExceededError, CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.notices import (
@@ -356,7 +362,24 @@ def _result(
         "simulated": context.simulated,
         "notes": notes,
         "battles": [battle.brief() for battle in held],
-        "metrics": _metrics(held, standing) | {"reruns": len(everything) - len(held)},
+        "metrics": _metrics(held, standing)
+        | {"reruns": len(everything) - len(held)}
+        | {"against": _against(session, context, held)},
+    }
+
+
+def _against(session: Any, context: BattleContext, held: list[Battle]) -> dict[str, Any] | None:
+    """How the batch went beside the one that it repeats; None when it repeats none."""
+    repeated = context.request.repeat_of
+    if repeated is None:
+        return None
+    earlier = _held(session, repeated)
+    change = change_since(earlier, held, context.request.seed)
+    return {
+        "batch_id": repeated,
+        "agent_version": earlier[0].agent_version,
+        "average_score": batch_metrics(earlier).average_score,
+        "change": change.as_dict(),
     }
 
 

@@ -16,7 +16,13 @@ from typing import Any
 from cornerman.domain.battles import Battle
 from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.battles.workflows import Workflow, scenario_for
-from cornerman.domain.errors import ConflictError, KillSwitchActiveError, LLMError, StopError
+from cornerman.domain.errors import (
+    ConflictError,
+    KillSwitchActiveError,
+    LLMError,
+    NotFoundError,
+    StopError,
+)
 from cornerman.domain.personas import Persona
 from cornerman.domain.personas.selection import (
     PersonaHistory,
@@ -256,6 +262,8 @@ def _unfinished_jobs(session: Any, held: list[Battle]) -> list[BattleJob]:
 def _choose(
     session: Any, workflow: Workflow, parameters: BattleParameters, run: Run, size: int
 ) -> list[BattleJob]:
+    if parameters.repeat_of is not None:
+        return _repeat(session, parameters.repeat_of, workflow, run.id)
     known = personas.read_personas(session, workflow.id)
     if parameters.persona_ids is not None:
         known = named_personas(known, parameters.persona_ids)
@@ -278,6 +286,35 @@ def _choose(
         )
         for position, persona_id in enumerate(selection.persona_ids)
     ]
+
+
+def _repeat(session: Any, batch_id: str, workflow: Workflow, run_id: str) -> list[BattleJob]:
+    """The same battles again: who, where and by which seeds.
+
+    Raises:
+        NotFoundError: There is no such batch of the workflow, or it held no battle.
+    """
+    earlier = runs.read_run(session, batch_id)
+    held = [b for b in battles.read_battles(session, batch_id=batch_id) if b.confirms is None]
+    if earlier is None or earlier.kind != "battle" or not held:
+        raise NotFoundError(
+            f"repeat_of: there is no batch {batch_id!r} with battles.",
+            field="repeat_of",
+            hint="Type: cornerman runs list",
+        )
+    if earlier.workflow_id != workflow.id:
+        raise NotFoundError(
+            f"repeat_of: batch {batch_id!r} is of workflow {earlier.workflow_id!r}, not of "
+            f"{workflow.id!r}.",
+            field="repeat_of",
+        )
+    jobs = list[BattleJob]()
+    for battle in held:
+        setting = battles.read_setting(session, battle.id)
+        assert setting is not None, "every battle is stored with its setting"
+        again = battle_id(run_id, battle.persona_id)
+        jobs.append(BattleJob(again, *setting, battle.position, battle.seed))
+    return jobs
 
 
 def _job(

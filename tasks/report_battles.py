@@ -12,6 +12,7 @@ from typing import Any
 
 from cornerman.domain.battles import Battle, ToolCall, unscored_words
 from cornerman.domain.battles.breakthroughs import Breakthrough
+from cornerman.domain.battles.ratings import change_finding, change_since
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import Run
 from cornerman.domain.statistics import mean_interval
@@ -21,7 +22,9 @@ from cornerman.report.model import (
     BreakthroughCard,
     Check,
     DifficultyRow,
+    EarlierBatch,
     Estimate,
+    Improvement,
     Rating,
     SubScore,
     ToolUse,
@@ -93,12 +96,36 @@ def battle_section(session: Any, run: Run) -> BattleSection:
         day_budget_usd=None if day_budget is None else pico_to_usd(day_budget.limit_pico),
         day_spent_usd=None if day_budget is None else pico_to_usd(day_budget.spent_pico),
         battles=[card_of(battle, names) for battle in held],
+        version=held[0].agent_version if held else "",
+        earlier=_earlier(session, run, held),
         remarks=batch_remarks(run),
         difficulty=_difficulty(everything, names),
         ratings=_ratings(session, run, names),
         breakthroughs=_breakthroughs(session, run.id),
         cost_over_time=ledger.read_cost_over_time(session, run.id),
         ledger=ledger_rows(session, run.id),
+    )
+
+
+def _earlier(session: Any, run: Run, held: Sequence[Battle]) -> EarlierBatch | None:
+    """The batch that this one repeats, beside it; None when it repeats none."""
+    batch_id = run.request.get("repeat_of")
+    if not isinstance(batch_id, str):
+        return None
+    met = battles.read_battles(session, batch_id=batch_id, with_turns=True)
+    before = [battle for battle in met if battle.confirms is None]
+    change = change_since(before, held)
+    names = _names(session, run.workflow_id, before)
+    found = None
+    if change.mean is not None:
+        found = Improvement(change.mean, change.low, change.high, change.n)
+    return EarlierBatch(
+        batch_id=batch_id,
+        version=before[0].agent_version if before else "",
+        average_score=_average(before),
+        change=found,
+        finding=change_finding(change),
+        battles=[card_of(battle, names) for battle in before],
     )
 
 

@@ -26,7 +26,7 @@ def say_next(out: Out, result: dict[str, Any]) -> None:
     if improvement.get("unchanged"):
         out.say("Unchanged: no rewrite did better than the prompts that it started from.")
     else:
-        _say_change(out, result["run_id"], result["prompts"])
+        say_change(out, result["run_id"], result["prompts"])
     out.say("Next:", style="bold")
     for command, what in _commands(result["run_id"], best, _first(result)):
         out.say(f"  {command:<58} {what}")
@@ -51,7 +51,8 @@ def _commands(
     return [*commands, (use, "use the prompts")]
 
 
-def _say_change(out: Out, run_id: str, prompts: dict[str, Any]) -> None:
+def say_change(out: Out, run_id: str, prompts: dict[str, Any]) -> None:
+    """What a run changed in its prompts, word by word; nothing where it changed none."""
     from cornerman.storage.cases import read_candidates
 
     with database() as db, db.reading() as session:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -99,7 +100,7 @@ def _calls(request: ChatRequest, server_seed: int) -> tuple[ToolCall, ...]:
 
     is_answer = request.tool_choice in ("required", name)
     text = _text(request, server_seed) if is_answer else request.last_user
-    arguments = build_instance(schema, _hints(schema, text))
+    arguments = build_instance(schema, _hints(schema, text, request.messages))
     made = cast("dict[str, Any]", arguments) if isinstance(arguments, dict) else {}
     return (ToolCall(f"call_{request.digest[:16]}", name, made),)
 
@@ -113,10 +114,21 @@ def _results_since_asked(messages: tuple[Message, ...]) -> int:
     return count
 
 
-def _hints(schema: Mapping[str, Any], text: str) -> dict[str, Any]:
+# An order's, a ticket's or a booking's, such as LK-48213; and what asks for one.
+_NUMBER = re.compile(r"\b(?:[A-Z]{1,4}-?)?\d{4,}\b")
+_ASKS_FOR_NUMBER = re.compile(r"(?:^|_)(?:id|no|number|code|order|booking|ticket)(?:_|$)")
+
+
+def _hints(schema: Mapping[str, Any], text: str, talk: Sequence[Message] = ()) -> dict[str, Any]:
     properties = schema.get("properties")
     names = list(cast("dict[str, Any]", properties)) if isinstance(properties, dict) else []
-    return dict.fromkeys(names, " ".join(text.split())[:200])
+    hints: dict[str, Any] = dict.fromkeys(names, " ".join(text.split())[:200])
+    said = [*(m.content for m in talk if m.role == "user"), text]
+    numbers = [number for line in said for number in _NUMBER.findall(line)]
+    for name in names if numbers else ():
+        if _ASKS_FOR_NUMBER.search(name):
+            hints[name] = numbers[-1]
+    return hints
 
 
 def _function(tool: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

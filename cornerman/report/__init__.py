@@ -119,6 +119,7 @@ def _battles(section: BattleSection) -> dict[str, Any]:
     return {
         "batch": section,
         "average": charts.estimate_whisker(section.average_score, (0.0, 100.0)),
+        **_earlier(section),
         "cost": cost,
         "charts": [cost] if cost else [],
         "views": sections.battle_views(section.battles),
@@ -127,6 +128,18 @@ def _battles(section: BattleSection) -> dict[str, Any]:
         "axis": axis,
         "ratings": [(r, charts.whisker(r.rating, r.low, r.high, axis)) for r in ranked],
         "total": _total(section.ledger),
+    }
+
+
+def _earlier(section: BattleSection) -> dict[str, Any]:
+    """What the page shows of the batch that this one repeats."""
+    earlier = section.earlier
+    if earlier is None:
+        return {"earlier": None, "before": None, "earlier_views": []}
+    return {
+        "earlier": earlier,
+        "before": charts.estimate_whisker(earlier.average_score, (0.0, 100.0)),
+        "earlier_views": sections.battle_views(earlier.battles, "earlier"),
     }
 
 

@@ -282,6 +282,23 @@ class BreakthroughCard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlierBatch:
+    """The batch that another one repeats: the same people, scenes and seeds.
+
+    Args:
+        change: How much better the repetition went, paired by persona, in points.
+        finding: What that shows, in a sentence.
+    """
+
+    batch_id: str
+    version: str
+    average_score: Estimate | None = None
+    change: Improvement | None = None
+    finding: str = ""
+    battles: Sequence[BattleCard] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class BattleSection:
     """One batch of battles; `cost_over_time` as in `TrainingSection`.
 
@@ -301,6 +318,8 @@ class BattleSection:
     day_budget_usd: float | None = None
     day_spent_usd: float | None = None
     battles: Sequence[BattleCard] = ()
+    version: str = ""
+    earlier: EarlierBatch | None = None
     remarks: Sequence[str] = ()
     difficulty: Sequence[DifficultyRow] = ()
     ratings: Sequence[Rating] = ()

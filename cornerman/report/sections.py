@@ -201,9 +201,9 @@ class HeatRow:
     cells: Sequence[HeatCell]
 
 
-def battle_views(battles: Sequence[BattleCard]) -> list[BattleView]:
+def battle_views(battles: Sequence[BattleCard], anchor: str = "battle") -> list[BattleView]:
     """Lay out each battle; anchors are counted, since ids come from outside."""
-    return [_battle_view(battle, f"battle-{n}") for n, battle in enumerate(battles, start=1)]
+    return [_battle_view(battle, f"{anchor}-{n}") for n, battle in enumerate(battles, start=1)]
 
 
 def _battle_view(battle: BattleCard, anchor: str) -> BattleView:

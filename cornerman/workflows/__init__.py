@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+import yaml
 
 from cornerman.domain.battles.workflows import Workflow, main_prompt, parse_workflow
 from cornerman.domain.errors import NotFoundError
 from cornerman.domain.training.candidates import Prompts
+from cornerman.personas import builtin_personas
 
 # Its rubric serves workflows that bring none; it is no workflow of its own.
 _GENERIC = "generic"
@@ -48,6 +52,27 @@ def generic_workflow(workflow_id: str, prompts: Prompts) -> Workflow:
     return _read(_GENERIC).model_copy(update=facts)
 
 
+def lent_workflow(
+    lender: str, *, workflow_id: str, name: str, agent: dict[str, Any], people: int
+) -> dict[str, Any]:
+    """A workflow file's document: a built-in workflow with another agent, and its first people.
+
+    Args:
+        agent: As `agent` in a workflow file.
+        people: How many of the built-in personas come with it.
+    """
+    fields = ("name", "description", "persona_type", "system_prompt", "difficulty")
+    given: dict[str, Any] = yaml.safe_load(_text(lender))
+    own = {"id": workflow_id, "name": name, "agent": agent}
+    met = builtin_personas(lender)[:people]
+    rest = {key: value for key, value in given.items() if key not in own}
+    personas = [{field: getattr(persona, field) for field in fields} for persona in met]
+    return {**own, **rest, "personas": personas}
+
+
+def _text(name: str) -> str:
+    return files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def _read(name: str) -> Workflow:
-    text = files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_workflow(text, name=f"{name}.yaml")
+    return parse_workflow(_text(name), name=f"{name}.yaml")

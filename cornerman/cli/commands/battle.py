@@ -20,6 +20,7 @@ from cornerman.cli.output import FAILED, STOPPED, CommandError, Out, usd
 from cornerman.cli.store import JsonOption, database, find_run
 from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
+from cornerman.domain.statistics import PairedInterval
 
 if TYPE_CHECKING:
     from cornerman.domain.battles.request import BattleParameters
@@ -121,12 +122,26 @@ def _say_left_out(out: Out, metrics: dict[str, Any]) -> None:
             f"  Two referees   {agreement['mean_difference']:.1f} points apart on average, "
             f"{agreement['within_10']:.0%} within 10, in {agreement['n']} battles"
         )
+    if against := metrics.get("against"):
+        change = PairedInterval(**against["change"])
+        out.say(f"  Against        {against['batch_id']}, version {against['agent_version']}")
+        out.say(f"                 {change_words(change)}")
     if worse := metrics["regression"]:
         out.say(
             f"  Regression     {worse['difference']:+.1f} points against {worse['previous']} "
             f"(95%: {worse['low']:+.1f} to {worse['high']:+.1f})",
             style="red",
         )
+
+
+def change_words(change: PairedInterval) -> str:
+    """How much better or worse, and what that shows."""
+    from cornerman.domain.battles.ratings import change_finding
+
+    if change.mean is None or change.low is None or change.high is None:
+        return "no persona has a rated battle in both"
+    said = f"{change.mean:+.1f} points (95%: {change.low:+.1f} to {change.high:+.1f})"
+    return f"{said} over {change.n} personas, paired. {change_finding(change)}"
 
 
 DEFAULT_WORKFLOW = "negotiation"
@@ -160,6 +175,14 @@ def battle(
         bool,
         typer.Option("--confirm/--no-confirm", help="Re-run breakthroughs, budget allowing."),
     ] = True,
+    repeat: Annotated[
+        str | None,
+        typer.Option(
+            "--repeat",
+            metavar="BATCH_ID",
+            help="Meet that batch's people again, with the same scenes and seeds, and compare.",
+        ),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -185,6 +208,12 @@ def battle(
         "confirm_breakthroughs": confirm,
     }
     workflow = workflow_id_of(workflow, out)
+    if repeat is not None:
+        with database() as db:
+            earlier = find_run(db, repeat)
+        given["repeat_of"] = earlier.id
+        if workflow == DEFAULT_WORKFLOW:
+            workflow = earlier.workflow_id
     if personas is not None:
         workflow, given["persona_ids"] = _import(personas, workflow, out)
     given |= {"workflow_id": workflow, "batch_size": size}

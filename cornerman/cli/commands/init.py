@@ -96,25 +96,17 @@ _PEOPLE = 5
 
 def _workflow(agent: str) -> str:
     """The built-in support desk with the user's own agent, and its first people."""
-    from cornerman.personas import builtin_personas
+    from cornerman.workflows import lent_workflow
 
-    text = files("cornerman.workflows").joinpath("support.yaml").read_text(encoding="utf-8")
-    given = yaml.safe_load(text)
-    names = {"id": "my-agent-talks", "name": "My agent at the support desk"}
-    fields = ("name", "description", "persona_type", "system_prompt", "difficulty")
-    people = [
-        {field: getattr(persona, field) for field in fields}
-        for persona in builtin_personas("support")[:_PEOPLE]
-    ]
-    training = {"battles_per_persona": 2, "optimizer": {"epochs": 3, "case_timeout_seconds": 300}}
-    training["optimizer"]["max_cost_usd"] = 0.5
-    document = {
-        **names,
-        "agent": yaml.safe_load(agent),
-        **{key: value for key, value in given.items() if key not in names},
-        "training": training,
-        "personas": people,
-    }
+    document = lent_workflow(
+        "support",
+        workflow_id="my-agent-talks",
+        name="My agent at the support desk",
+        agent=yaml.safe_load(agent),
+        people=_PEOPLE,
+    )
+    optimizer = {"epochs": 3, "case_timeout_seconds": 300, "max_cost_usd": 0.5}
+    document["training"] = {"battles_per_persona": 2, "optimizer": optimizer}
     return _WORKFLOW + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=98)
 
 

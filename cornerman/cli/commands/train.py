@@ -43,7 +43,7 @@ def new_run(spec: str, run_id: str | None) -> TrainParameters:
     Raises:
         BadInputError: The spec cannot be run.
     """
-    return _checked(read_spec(spec), run_id or f"train-{uuid.uuid4().hex[:12]}")
+    return checked_run(read_spec(spec), run_id or f"train-{uuid.uuid4().hex[:12]}")
 
 
 def continued_run(run: Run, spec: str | None) -> TrainParameters:
@@ -65,16 +65,21 @@ def continued_run(run: Run, spec: str | None) -> TrainParameters:
     stored = {key: value for key, value in run.request.items() if key != "dataset_fingerprint"}
     if spec is None:
         _refuse_masked(run.id, stored)
-        return _checked(stored, run.id)
+        return checked_run(stored, run.id)
     given = read_spec(spec)
     if not given.get("prompts") and not (given.get("runnable_config") or {}).get("prompts"):
         given["prompts"] = stored["prompts"]
-    parameters = _checked(given, run.id)
+    parameters = checked_run(given, run.id)
     _refuse_other_request(run.id, stored, parameters)
     return parameters
 
 
-def _checked(payload: dict[str, Any], run_id: str) -> TrainParameters:
+def checked_run(payload: dict[str, Any], run_id: str) -> TrainParameters:
+    """The parameters of a run by a spec's content.
+
+    Raises:
+        BadInputError: It cannot be run.
+    """
     from pydantic import ValidationError
 
     from cornerman.domain.training import TrainParameters

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from cornerman.domain.battles import Battle
+from cornerman.domain.statistics import FEWEST_TELLING_PAIRS, PairedInterval, paired_improvement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -199,3 +200,32 @@ def scores_by_persona(battles: Iterable[Battle], agent_version: str) -> dict[str
         if battle.rated and battle.score is not None and battle.agent_version == agent_version:
             scores.setdefault(battle.persona_id, []).append(battle.score)
     return scores
+
+
+def change_since(
+    before: Iterable[Battle], after: Iterable[Battle], seed: int = 0
+) -> PairedInterval:
+    """How much better a batch went than the one that it repeats, paired by persona, 0 to 100."""
+    return paired_improvement(_by_persona(before), _by_persona(after), seed, scale=100)
+
+
+def change_finding(change: PairedInterval) -> str:
+    """What such a change shows, in a sentence."""
+    if change.better or change.worse:
+        which = "better" if change.better else "worse"
+        return f"The interval excludes zero: {which} with 95% confidence."
+    if change.n < FEWEST_TELLING_PAIRS:
+        people = "1 persona shows" if change.n == 1 else f"{change.n} personas show"
+        return (
+            f"{people} nothing for sure, even where each goes better; {FEWEST_TELLING_PAIRS} or "
+            "more could."
+        )
+    return "The interval includes zero: this may be chance."
+
+
+def _by_persona(battles: Iterable[Battle]) -> dict[str, float]:
+    return {
+        battle.persona_id: battle.score
+        for battle in battles
+        if battle.rated and battle.score is not None and battle.confirms is None
+    }

@@ -68,6 +68,14 @@ class BattleBatchRequest(BaseModel):
         description="Choose among these personas alone; None: all active ones.",
         examples=[["negotiation-skeptic"]],
     )
+    repeat_of: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        description="Meet that batch's personas again, in the same scenarios with the same seeds, "
+        "and compare; policy, size and persona_ids are left aside.",
+        examples=["batch-2026-01-01"],
+    )
     batch_key: str | None = Field(
         default=None,
         min_length=1,
