@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from cornerman.cli.commands.battle import continued_batch, say_batch
-from cornerman.cli.files import workflow_id_of
 from cornerman.cli.output import Out
 from cornerman.cli.store import database
+from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.runs import RunKind

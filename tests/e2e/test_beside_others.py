@@ -143,3 +143,10 @@ def test_demo_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[0].count(str(installed)) == 2
+    # One story: the agent that is trained is the one that fights, before and after.
+    told = done.stdout
+    assert "Met 5 people" in told and "Met them again" in told and "Changed in system" in told
+    assert "over 5 personas, paired" in told and "read the intervals" in told
+    page = (empty / "cornerman-demo.html").read_text()
+    assert page.count('class="tools"') > 5 and "look_up_order" in page
+    assert "The same people before" in page and "met with the same seeds" in page

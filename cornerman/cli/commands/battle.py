@@ -20,11 +20,11 @@ from cornerman.cli.output import FAILED, STOPPED, CommandError, Out, usd
 from cornerman.cli.store import JsonOption, database, find_run
 from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
-from cornerman.domain.statistics import PairedInterval
 
 if TYPE_CHECKING:
     from cornerman.domain.battles.request import BattleParameters
     from cornerman.domain.battles.workflows import Limits
+    from cornerman.domain.statistics import PairedInterval
     from cornerman.storage.database import Database
 
 
@@ -123,6 +123,8 @@ def _say_left_out(out: Out, metrics: dict[str, Any]) -> None:
             f"{agreement['within_10']:.0%} within 10, in {agreement['n']} battles"
         )
     if against := metrics.get("against"):
+        from cornerman.domain.statistics import PairedInterval
+
         change = PairedInterval(**against["change"])
         out.say(f"  Against        {against['batch_id']}, version {against['agent_version']}")
         out.say(f"                 {change_words(change)}")

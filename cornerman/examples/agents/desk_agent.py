@@ -1,10 +1,12 @@
 """Answers customers of a shop, with two tools: a loop by hand over plain openai."""
 
 import json
+import os
 
 from openai import AsyncOpenAI
 
 client = AsyncOpenAI()
+MODEL = os.environ.get("AGENT_MODEL", "gpt-4o-mini")
 NUMBER = {"type": "object", "properties": {"order_number": {"type": "string"}}}
 TOOLS = {
     "look_up_order": "What an order holds, when it was placed, and where it is.",
@@ -32,7 +34,7 @@ async def agent(inputs, prompts, context):
     talk += inputs["messages"]
     while True:
         said = await client.chat.completions.create(
-            model="gpt-4o-mini", messages=talk, tools=OFFERED, max_tokens=300
+            model=MODEL, messages=talk, tools=OFFERED, max_tokens=300
         )
         message = said.choices[0].message
         if not message.tool_calls:
