@@ -18,7 +18,6 @@ from rich.text import Text
 from cornerman.cli.output import FAILED, Out
 from cornerman.cli.store import JsonOption
 from cornerman.domain.errors import CornermanError
-from cornerman.settings import CLIENT_KEY, KEY_HINT, adopt_key, child_environment
 
 if TYPE_CHECKING:
     from cornerman.settings import SettingReport, Settings
@@ -156,6 +155,8 @@ def _limits(settings: Settings, url: str | None) -> Check:
             return Check("limits", OK, f"{held}: held by leases in it and Prefect's tag limits.")
     except urllib.error.HTTPError as error:
         if error.code == HTTPStatus.UNAUTHORIZED:
+            from cornerman.settings import KEY_HINT
+
             return Check("prefect", PROBLEM, f"The server at {url} asks for its key.", KEY_HINT)
         message = f"{held}: held by leases in it; the Prefect server has no limits by tag."
         return Check("limits", OK, f"{message} cornerman deploy makes them on PostgreSQL.")
@@ -163,6 +164,8 @@ def _limits(settings: Settings, url: str | None) -> Check:
 
 def _with_key(settings: Settings, url: str, path: str) -> urllib.request.Request:
     """A question to Prefect's API, with the key that the server may ask for."""
+    from cornerman.settings import CLIENT_KEY, adopt_key, child_environment
+
     request = urllib.request.Request(f"{url}/{path}")  # noqa: S310 - an address of the settings
     environment = child_environment()
     adopt_key(settings.home, url, environment)
