@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from prefect.context import FlowRunContext
 
+from cornerman.domain.blame import Step, steps_of
 from cornerman.domain.datasets.load import DatasetSplit
 from cornerman.domain.errors import StopError
+from cornerman.domain.runs import case_subject
 from cornerman.domain.seeds import stream
 from cornerman.domain.training.candidates import Candidate, Prompts
 from cornerman.domain.training.cases import Case, CaseResult, Split
@@ -18,6 +20,7 @@ from cornerman.domain.training.progress import TooManyErroredError, require_few_
 from cornerman.flows.plumbing.tag_limits import begun
 from cornerman.storage import cases as candidate_rows
 from cornerman.storage import cases as case_rows
+from cornerman.storage.traces import read_trace
 from cornerman.tasks.case import (
     CASE_RETRIES,
     TASK_MARGIN_SECONDS,
@@ -152,6 +155,10 @@ class TrainingLab:
     async def rewrite(self, key: str, messages: Sequence[Mapping[str, str]]) -> str:
         async with self._rewriting:
             return await ask_optimizer(self._context, f"e{self.epoch}/{key}", messages)
+
+    async def steps(self, result: CaseResult) -> Sequence[Step]:
+        subject = case_subject(result.candidate_id, result.case.id, result.repeat)
+        return steps_of(await self._context.db.read(read_trace, self._context.run_id, subject))
 
     async def evaluate(self, candidate: Candidate, cases: Sequence[Case]) -> list[CaseResult]:
         await self._context.db.write(

@@ -312,7 +312,8 @@ class MeteredCall:
         if key is key.account.own_key:
             note = f"Made with no case's key, as by a thread without a context. {note}".strip()
         messages, tools = self._dialect.messages(self._asked)
-        names = key.prompts.names_in(messages)
+        # A tool's description may be a prompt too.
+        names = key.prompts.names_in([*messages, *tools])
         key.prompts_seen.update(names)
         key.finish_reason = reader.finish_reason
         shared = _shared(key.last_messages, messages)

@@ -135,7 +135,7 @@ def why(result: CaseResult) -> str:
     return "; ".join(reasons) or "-"
 
 
-def _case_block(result: CaseResult) -> str:
+def _case_block(result: CaseResult, steps: str) -> str:
     lines = [
         f'<case id="{result.case.id}">',
         f"inputs: {shown_value(result.case.inputs)}",
@@ -143,6 +143,7 @@ def _case_block(result: CaseResult) -> str:
         f"output: {shown_value(result.output)}",
         f"score: {result.score if result.score is not None else 'none'}",
         f"reason: {why(result)}",
+        *([f"what the agent did:\n{steps}"] if steps else []),
         "</case>",
     ]
     return "\n".join(lines)
@@ -161,17 +162,19 @@ def rewrite_messages(
     prompt_name: str,
     results: Sequence[CaseResult],
     tried: Sequence[Tried] = (),
+    steps: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
     """Messages that ask for one better prompt.
 
     Args:
+        steps: What the agent did, by case id, where more than one answer is to be seen.
         results: What to learn from; the order is kept.
         tried: Earlier rewrites of this prompt that did not help; the last few are shown.
     """
     text = candidate.prompts[prompt_name].text
     parts = [
         f'<prompt name="{prompt_name}">\n{text}\n</prompt>',
-        *map(_case_block, results),
+        *(_case_block(result, (steps or {}).get(result.case.id, "")) for result in results),
         *(_tried_block(text, earlier) for earlier in tried[-_MOST_TRIED:]),
     ]
     return [

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+from cornerman.domain.blame import shown_steps
 from cornerman.domain.errors import BadInputError, LLMError
 from cornerman.domain.training.candidates import Candidate, Prompts
 from cornerman.domain.training.cases import Case, CaseResult, scores_by_case
@@ -313,8 +314,13 @@ class GepaSearch:
         """What the reflection model reads of each case."""
         self._rewriting = components_to_update[0]
         self._rewritten = candidate[self._rewriting]
-        records = [_record(result) for result in eval_batch.trajectories]
+        results: list[CaseResult] = eval_batch.trajectories
+        told: list[str] = self._thread.ask(lambda: self._steps(results))
+        records = [_record(result, steps) for result, steps in zip(results, told, strict=True)]
         return dict.fromkeys(components_to_update, records)
+
+    async def _steps(self, results: Sequence[CaseResult]) -> list[str]:
+        return [shown_steps(await self._lab.steps(result)) for result in results]
 
     def _reflect(self, prompt: Any) -> str:
         """gepa's reflection model; a refused rewrite is answered with the old text, for free."""
@@ -364,8 +370,9 @@ class GepaSearch:
             self._reason = str(event["reason"])
 
 
-def _record(result: CaseResult) -> dict[str, Any]:
-    return {
+def _record(result: CaseResult, steps: str) -> dict[str, Any]:
+    told = {"What the agent did": steps} if steps else {}
+    return told | {
         "Inputs": {name: shown_value(value) for name, value in result.case.inputs.items()},
         "Generated Outputs": shown_value(result.output),
         "Expected Output": shown_value(result.case.expected_output),

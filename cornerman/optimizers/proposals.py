@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TypeVar
@@ -111,18 +111,20 @@ async def ask_rewrite(
     name: str,
     shown: Sequence[CaseResult],
     tried: Sequence[Tried] = (),
+    steps: Mapping[str, str] | None = None,
 ) -> Proposal:
     """Ask for one rewrite and check it before any case is spent on it.
 
     Args:
         key: Unique within the epoch.
         tried: Earlier rewrites of this prompt that did not help.
+        steps: What the agent did, by case id.
 
     Raises:
         StopError: The run must start no more work.
     """
     try:
-        answer = await lab.rewrite(key, rewrite_messages(parent, name, shown, tried))
+        answer = await lab.rewrite(key, rewrite_messages(parent, name, shown, tried, steps))
     except LLMError as error:
         return Proposal(name, None, f"the model gave no usable answer ({error.kind})")
     text = parse_rewrite(answer)

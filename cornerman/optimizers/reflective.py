@@ -14,7 +14,8 @@ from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import Case, scores_by_case
 from cornerman.domain.training.optimizer import Lab, Round
 from cornerman.domain.training.search import Acceptance, accept_child, draw_parent, pareto_weights
-from cornerman.optimizers.feedback import Tried, draw_lessons, known_scores, trainable
+from cornerman.optimizers.feedback import Tried, draw_lessons, known_scores
+from cornerman.optimizers.lessons import Lesson, assign_lessons, mended
 from cornerman.optimizers.proposals import (
     Proposal,
     all_of,
@@ -26,13 +27,14 @@ from cornerman.optimizers.proposals import (
 
 @dataclass(frozen=True)
 class _Child:
-    """A rewrite and the cases that it was made from."""
+    """A rewrite and what it was made from."""
 
     candidate: Candidate
-    batch: list[Case]
+    lesson: Lesson
 
 
 _Tested = tuple[Candidate, Acceptance]
+_EQUAL = 1e-9
 
 
 class Reflective:
@@ -47,9 +49,11 @@ class Reflective:
         batches = await draw_lessons(lab, parent, epoch, self._times_shown)
         if not batches:
             return Round(None, accepted=False, reason="no train case fails: nothing to learn")
-        proposals = await self._propose(lab, parent, batches, epoch)
+        self._count_shown(batches)
+        lessons = await assign_lessons(lab, parent, batches, epoch)
+        proposals = await self._propose(lab, parent, lessons)
         refused = count_refusals(proposals)
-        children = self._children(lab, parent, proposals, batches)
+        children = self._children(lab, parent, proposals, lessons)
         if not children:
             return Round(None, accepted=False, reason=refused)
         tried = await self._try(lab, parent, children)
@@ -62,25 +66,23 @@ class Reflective:
         drawn = draw_parent(pareto_weights(scores), lab.rng(f"parent/{epoch}"))
         return next(member for member in lab.pool if member.id == drawn)
 
-    async def _propose(
-        self, lab: Lab, parent: Candidate, batches: list[list[Case]], epoch: int
-    ) -> list[Proposal]:
+    def _count_shown(self, batches: list[list[Case]]) -> None:
         for case in {case.id: case for batch in batches for case in batch}.values():
             self._times_shown[case.id] = self._times_shown.get(case.id, 0) + 1
-        shown = await all_of(lab.evaluate(parent, batch) for batch in batches)
-        names = trainable(parent.prompts)
-        # Neighbouring proposals rewrite different prompts, so their changes can be joined.
-        chosen = [names[(epoch + number) % len(names)] for number in range(len(batches))]
+
+    async def _propose(self, lab: Lab, parent: Candidate, lessons: list[Lesson]) -> list[Proposal]:
+        shown = await all_of(lab.evaluate(parent, lesson.cases) for lesson in lessons)
         return await all_of(
             ask_rewrite(
                 lab,
-                f"{name}/{number}",
+                f"{lesson.name}/{number}",
                 parent,
-                name,
+                lesson.name,
                 shown[number],
-                self._turned_down(parent, name),
+                self._turned_down(parent, lesson.name),
+                lesson.steps,
             )
-            for number, name in enumerate(chosen)
+            for number, lesson in enumerate(lessons)
         )
 
     def _turned_down(self, parent: Candidate, name: str) -> list[Tried]:
@@ -91,30 +93,37 @@ class Reflective:
         lab: Lab,
         parent: Candidate,
         proposals: list[Proposal],
-        batches: list[list[Case]],
+        lessons: list[Lesson],
     ) -> list[_Child]:
         """Candidates of the usable proposals, in order; the same rewrite twice is one."""
         seen: set[tuple[str, str]] = set()
         children: list[_Child] = []
-        for proposal, batch in zip(proposals, batches, strict=True):
+        for proposal, lesson in zip(proposals, lessons, strict=True):
             if proposal.text is None or (proposal.name, proposal.text) in seen:
                 continue
             seen.add((proposal.name, proposal.text))
             candidate = lab.propose(
                 parent=parent,
                 prompts=proposal.applied(parent.prompts),
-                origin=f"rewrite of {proposal.name} from {len(batch)} cases",
+                origin=f"rewrite of {proposal.name} from {len(lesson.cases)} cases"
+                + (f": {lesson.why}" if lesson.why else ""),
             )
-            children.append(_Child(candidate, batch))
+            children.append(_Child(candidate, lesson))
         return children
 
     async def _try(self, lab: Lab, parent: Candidate, children: list[_Child]) -> list[_Tested]:
         """Each child against its parent on the child's own minibatch; best first."""
-        results = await all_of(lab.evaluate(child.candidate, child.batch) for child in children)
+        results = await all_of(
+            lab.evaluate(child.candidate, child.lesson.cases) for child in children
+        )
         tried: list[_Tested] = []
         for child, found in zip(children, results, strict=True):
-            before = scores_by_case(await lab.evaluate(parent, child.batch))
-            verdict = accept_child(before, scores_by_case(found))
+            before = await lab.evaluate(parent, child.lesson.cases)
+            verdict = accept_child(scores_by_case(before), scores_by_case(found))
+            if not verdict.accepted and verdict.gain > -_EQUAL:
+                count = await mended(lab, child.lesson, before, found)
+                if count:
+                    verdict = _mending(verdict, count, child.lesson)
             tried.append((child.candidate, verdict))
         return sorted(tried, key=lambda pair: -pair[1].gain)
 
@@ -158,6 +167,15 @@ class Reflective:
         for name, prompt in child.prompts.items():
             if not verdict.accepted and prompt.text != parent.prompts[name].text:
                 self._turned_down(parent, name).append(Tried(prompt.text, verdict.reason))
+
+
+def _mending(verdict: Acceptance, count: int, lesson: Lesson) -> Acceptance:
+    """Good enough to be joined with others, though it has gained nothing by itself yet."""
+    reason = (
+        f"no gain yet, but {count} of {len(lesson.cases)} cases fail no more where {lesson.name} "
+        "was in use"
+    )
+    return Acceptance(True, reason, verdict.gain, verdict.standard_error)
 
 
 def _joined(

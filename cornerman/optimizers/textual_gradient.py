@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cornerman.domain.blame import shown_steps
 from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import CaseResult, scores_by_case
 from cornerman.domain.training.optimizer import Lab, Round
@@ -34,11 +35,14 @@ class TextualGradient:
         self, lab: Lab, parent: Candidate, results: list[CaseResult], epoch: int
     ) -> list[Proposal]:
         return await all_of(
-            ask_rewrite(
-                lab, name, parent, name, _feedback(lab, results, f"gradient/{epoch}/{name}")
-            )
+            self._ask(lab, parent, name, _feedback(lab, results, f"gradient/{epoch}/{name}"))
             for name in trainable(parent.prompts)
         )
+
+    @staticmethod
+    async def _ask(lab: Lab, parent: Candidate, name: str, shown: list[CaseResult]) -> Proposal:
+        steps = {result.case.id: shown_steps(await lab.steps(result)) for result in shown}
+        return await ask_rewrite(lab, name, parent, name, shown, steps=steps)
 
     async def _judge(self, lab: Lab, parent: Candidate, child: Candidate) -> Round:
         before = await lab.evaluate(parent, lab.validation)

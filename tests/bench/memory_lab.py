@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cornerman.domain.blame import Step
 from cornerman.domain.datasets.load import DatasetSplit
 from cornerman.domain.errors import StopError
 from cornerman.domain.seeds import derived_seed, stream
@@ -50,6 +51,7 @@ class MemoryLab:
 
     Args:
         max_calls: Model calls (agent and optimizer) after which work is refused; None: no limit.
+        with_traces: Whether the world's steps can be asked for.
         shuffle: Seed of the order in which concurrent work completes; None: in order.
     """
 
@@ -62,8 +64,10 @@ class MemoryLab:
         *,
         max_calls: int | None = None,
         shuffle: int | None = None,
+        with_traces: bool = True,
     ) -> None:
         self.world = world
+        self.with_traces = with_traces
         self.options = options
         self.train: Sequence[Case] = split.train
         self.validation: Sequence[Case] = split.validation
@@ -114,7 +118,7 @@ class MemoryLab:
         return [held[case.id, repeat] for case, repeat in wanted]
 
     async def _run(self, candidate: Candidate, case: Case, repeat: int) -> CaseResult:
-        await self._spend()
+        await self._spend(getattr(self.world, "calls_per_case", 1))
         seed = derived_seed(self.options.seed, f"case:{candidate.id}/{case.id}/{repeat}", 1)
         output = self.world.answer(candidate.prompts, case, seed)
         score = self.world.score(case, output)
@@ -130,10 +134,19 @@ class MemoryLab:
             repeat=repeat,
         )
 
-    async def _spend(self) -> None:
-        if self._max_calls is not None and self.calls >= self._max_calls:
+    async def steps(self, result: CaseResult) -> Sequence[Step]:
+        told = getattr(self.world, "steps", None)
+        if told is None or not self.with_traces:
+            return ()
+        by_id = {one.id: one for one in (self.start, *self.proposed)}
+        name = f"case:{result.candidate_id}/{result.case.id}/{result.repeat}"
+        seed = derived_seed(self.options.seed, name, 1)
+        return told(by_id[result.candidate_id].prompts, result.case, seed)
+
+    async def _spend(self, calls: int = 1) -> None:
+        if self._max_calls is not None and self.calls + calls > self._max_calls:
             raise OutOfCallsError(f"{self._max_calls} calls are spent")
-        self.calls += 1
+        self.calls += calls
         for _ in range(self._order.randrange(5) if self._order else 0):
             await asyncio.sleep(0)
 

@@ -149,7 +149,7 @@ def _stage(engine: Engine, sample: Sample) -> Stage:
         settings=engine.settings,
         workflow=workflow,
         limits=workflow.limits,
-        prompt=prompt,
+        prompts={"system": prompt},
         persona=Persona(id="customer", name="A customer", system_prompt="-"),
         scenario=sample.scenario,
         seed=0,

@@ -17,17 +17,22 @@ from cornerman.domain.training.options import OptimizerOptions
 from cornerman.optimizers.gepa import GepaOptimizer
 from cornerman.optimizers.reflective import Reflective
 from cornerman.optimizers.textual_gradient import TextualGradient
+from tests.bench.desk_world import DeskWorld, desk_cases, desk_prompts
 from tests.bench.memory_lab import MemoryLab, OutOfCallsError, World
 from tests.bench.rehearsal_world import RehearsalWorld, example, starting_prompts
 from tests.bench.report_world import ReportWorld, report_cases, report_prompts
 
-LANDSCAPES = ("triage", "extraction", "stock", "reports")
+LANDSCAPES = ("triage", "extraction", "stock", "reports", "desk")
 STRATEGIES: dict[str, Callable[[], Optimizer]] = {
     "reflective": Reflective,
     "gepa": GepaOptimizer,
     "gepa alone": GepaOptimizer,
     "textual_gradient": TextualGradient,
 }
+# The same without what traces tell; only the landscape `desk` has traces.
+BLIND = ", no traces"
+BLIND_STRATEGIES = (f"reflective{BLIND}", f"gepa{BLIND}")
+TRACED = "desk"
 # Of 120 cases: few to learn from, as people have, and many to tell the truth.
 SPLIT = {"train": 0.2, "validation": 0.14, "test": 0.66}
 # A search that spends nothing in so many rounds has nothing left to find.
@@ -50,7 +55,14 @@ def run_search(search: Search) -> list[float]:
     world, cases, prompts = _landscape(search)
     split = split_cases(cases, SplitOptions(**SPLIT, seed=search.seed))
     options = OptimizerOptions(seed=search.seed)
-    lab = MemoryLab(world, split, prompts, options, max_calls=search.budgets[-1])
+    lab = MemoryLab(
+        world,
+        split,
+        prompts,
+        options,
+        max_calls=search.budgets[-1],
+        with_traces=not search.strategy.endswith(BLIND),
+    )
     asyncio.run(_run(lab, search))
     tested: dict[str, float] = {}
     scores: list[float] = []
@@ -65,13 +77,15 @@ def run_search(search: Search) -> list[float]:
 def _landscape(search: Search) -> tuple[World, tuple[Case, ...], Prompts]:
     if search.landscape == "reports":
         return ReportWorld(search.seed, search.noisy), report_cases(), report_prompts()
+    if search.landscape == TRACED:
+        return DeskWorld(search.seed, search.noisy), desk_cases(), desk_prompts()
     cases, text = example(search.landscape)
     world = RehearsalWorld(search.seed, temperature=1.0 if search.noisy else 0.0)
     return world, cases, starting_prompts(text)
 
 
 async def _run(lab: MemoryLab, search: Search) -> None:
-    optimizer = STRATEGIES[search.strategy]()
+    optimizer = STRATEGIES[search.strategy.removesuffix(BLIND)]()
     try:
         # By itself, gepa would not run the starting prompts on all of train.
         await lab.score_start(with_train=search.strategy != "gepa alone")

@@ -21,7 +21,7 @@ def test_reads_every_transcript_with_its_reward(transcripts: Path) -> None:
     samples = read_samples(transcripts)
     assert (len(samples), sum(sample.succeeded for sample in samples)) == (200, 84)
     assert all(sample.turns[0].speaker == "persona" for sample in samples)
-    assert any("[calls tool" in turn.text for turn in samples[0].turns)
+    assert any(turn.tool_calls for turn in samples[0].turns)
 
 
 async def test_judges_through_the_ledger(arena: Arena, transcripts: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cornerman.domain.blame import Step
 from cornerman.domain.training.candidates import Candidate, Prompts
 from cornerman.domain.training.cases import Case, CaseResult
 from cornerman.domain.training.options import OptimizerOptions
@@ -67,6 +68,10 @@ class Lab(Protocol):
         Raises:
             StopError: The run must start no more work.
         """
+        ...
+
+    async def steps(self, result: CaseResult) -> Sequence[Step]:
+        """What the agent did in that run of a case, call by call; empty where nothing was kept."""
         ...
 
     async def rewrite(self, key: str, messages: Sequence[Mapping[str, str]]) -> str:
