@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cornerman.domain.battles import Battle, Outcome, SubScore, Turn
+from cornerman.domain.battles import Battle, Evaluated, Outcome, SubScore, ToolCall, Turn
 from cornerman.domain.battles.breakthroughs import Breakthrough, Tactic
 from cornerman.domain.battles.ratings import rate
 from cornerman.domain.runs import NewEvent
@@ -29,6 +29,10 @@ OVERRIDE = "\u202egnp.exe\u202c"
 HEBREW = "שלום, המחיר גבוה מדי."
 LONG = "x" * 1_000_000
 _SAID = ("What is the lowest you would take?", "Four hundred, with the receipt and the lock.")
+_TOOLS = (
+    ToolCall(name="look_up", arguments={"item": SCRIPT}, result="in stock"),
+    ToolCall(name="pay", arguments="{broken", error="Error: no funds"),
+)
 _AFTER = "Sell the item. Give a reason with every price.\nNever go below the limit."
 
 
@@ -111,12 +115,15 @@ def _battle(session: Any, batch_id: str, place: int, score: float, **facts: Any)
         rationale="It gave a reason with each price.",
         outcome=price,
         ended_by="goal_reached",
+        evaluations={"looked": Evaluated(score=1, reason="it looked <b>twice</b>")},
         simulated=True,
     )
     battles.create_battle(session, battle, persona, scenario)
     for index, text in enumerate(facts.pop("said", _SAID)):
         speaker = "agent" if index % 2 else "persona"
-        battles.create_turn(session, battle.id, Turn(index=index, speaker=speaker, text=text))
+        tools = _TOOLS if speaker == "agent" else ()
+        turn = Turn(index=index, speaker=speaker, text=text, tool_calls=tools)
+        battles.create_turn(session, battle.id, turn)
     return battle
 
 

@@ -127,6 +127,23 @@ def test_a_transcript_opens_by_keyboard_and_gives_the_focus_back(
     expect(row).to_be_focused()
 
 
+def test_a_transcript_shows_what_the_agent_called_and_what_was_checked(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page(filled)
+    page.locator("[data-key=battle-batch-3-1]").click()
+    turns = page.get_by_role("dialog").locator(".turns > li")
+    expect(turns.nth(0).locator(".tools")).to_have_count(0)
+    tools = turns.nth(1).locator(".tools > li")
+    expect(tools).to_have_count(2)
+    expect(tools.nth(0)).to_contain_text("in stock")
+    expect(tools.nth(0)).to_contain_text("<script>")
+    expect(tools.nth(1)).to_have_class("failed")
+    expect(tools.nth(1)).to_contain_text("no funds")
+    expect(page.get_by_role("dialog").locator(".facts")).to_contain_text("it looked <b>twice</b>")
+    assert page.evaluate("window.hacked") is None
+
+
 def test_prompts_of_any_two_checkpoints_are_compared(open_page: Open, filled: Served) -> None:
     page = open_page(filled)
     page.get_by_label("From", exact=True).select_option("checkpoint-2")
