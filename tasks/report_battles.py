@@ -12,7 +12,7 @@ from typing import Any
 
 from cornerman.domain.battles import Battle, ToolCall, unscored_words
 from cornerman.domain.battles.breakthroughs import Breakthrough
-from cornerman.domain.battles.ratings import change_finding, change_since
+from cornerman.domain.battles.ratings import change_finding, change_since, is_unchanged
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import Run
 from cornerman.domain.statistics import mean_interval
@@ -117,7 +117,7 @@ def _earlier(session: Any, run: Run, held: Sequence[Battle]) -> EarlierBatch | N
     change = change_since(before, held)
     names = _names(session, run.workflow_id, before)
     found = None
-    if change.mean is not None:
+    if change.mean is not None and not is_unchanged(change):
         found = Improvement(change.mean, change.low, change.high, change.n)
     return EarlierBatch(
         batch_id=batch_id,

@@ -138,10 +138,12 @@ def _say_left_out(out: Out, metrics: dict[str, Any]) -> None:
 
 def change_words(change: PairedInterval) -> str:
     """How much better or worse, and what that shows."""
-    from cornerman.domain.battles.ratings import change_finding
+    from cornerman.domain.battles.ratings import change_finding, is_unchanged
 
     if change.mean is None or change.low is None or change.high is None:
         return "no persona has a rated battle in both"
+    if is_unchanged(change):
+        return f"unchanged over {change.n} personas, paired. {change_finding(change)}"
     said = f"{change.mean:+.1f} points (95%: {change.low:+.1f} to {change.high:+.1f})"
     return f"{said} over {change.n} personas, paired. {change_finding(change)}"
 

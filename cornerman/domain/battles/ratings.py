@@ -209,8 +209,15 @@ def change_since(
     return paired_improvement(_by_persona(before), _by_persona(after), seed, scale=100)
 
 
+def is_unchanged(change: PairedInterval) -> bool:
+    """Whether no pair differs; an interval around nothing would say nothing."""
+    return change.n > 0 and change.mean == 0 and change.p_value == 1
+
+
 def change_finding(change: PairedInterval) -> str:
     """What such a change shows, in a sentence."""
+    if is_unchanged(change):
+        return "No battle went better or worse."
     if change.better or change.worse:
         which = "better" if change.better else "worse"
         return f"The interval excludes zero: {which} with 95% confidence."
