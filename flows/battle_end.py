@@ -26,6 +26,7 @@ from cornerman.domain.battles.breakthroughs import (
 from cornerman.domain.battles.ratings import (
     RegressionAlert,
     change_since,
+    nothing_differs,
     rate,
     regression,
     scores_by_persona,
@@ -380,6 +381,7 @@ def _against(session: Any, context: BattleContext, held: list[Battle]) -> dict[s
         "agent_version": earlier[0].agent_version,
         "average_score": batch_metrics(earlier).average_score,
         "change": change.as_dict(),
+        "unchanged": nothing_differs(earlier, held),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from cornerman.domain.battles import Battle, ToolCall, unscored_words
 from cornerman.domain.battles.breakthroughs import Breakthrough
-from cornerman.domain.battles.ratings import change_finding, change_since, is_unchanged
+from cornerman.domain.battles.ratings import change_finding, change_since, nothing_differs
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import Run
 from cornerman.domain.statistics import mean_interval
@@ -117,14 +117,15 @@ def _earlier(session: Any, run: Run, held: Sequence[Battle]) -> EarlierBatch | N
     change = change_since(before, held)
     names = _names(session, run.workflow_id, before)
     found = None
-    if change.mean is not None and not is_unchanged(change):
+    unchanged = nothing_differs(before, held)
+    if change.mean is not None and not unchanged:
         found = Improvement(change.mean, change.low, change.high, change.n)
     return EarlierBatch(
         batch_id=batch_id,
         version=before[0].agent_version if before else "",
         average_score=_average(before),
         change=found,
-        finding=change_finding(change),
+        finding=change_finding(change, unchanged=unchanged),
         battles=[card_of(battle, names) for battle in before],
     )
 

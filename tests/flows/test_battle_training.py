@@ -71,6 +71,7 @@ async def test_a_batch_that_repeats_another_meets_the_same_people_by_the_same_se
     against = result["metrics"]["against"]
     assert (against["batch_id"], against["average_score"]) == ("b1", 50)
     assert against["change"]["mean"] == 0 and against["change"]["n"] == 3
+    assert against["unchanged"] is True
     assert {b.id for b in first}.isdisjoint(b.id for b in second)
 
 

@@ -24,7 +24,6 @@ from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledE
 if TYPE_CHECKING:
     from cornerman.domain.battles.request import BattleParameters
     from cornerman.domain.battles.workflows import Limits
-    from cornerman.domain.statistics import PairedInterval
     from cornerman.storage.database import Database
 
 
@@ -123,11 +122,8 @@ def _say_left_out(out: Out, metrics: dict[str, Any]) -> None:
             f"{agreement['within_10']:.0%} within 10, in {agreement['n']} battles"
         )
     if against := metrics.get("against"):
-        from cornerman.domain.statistics import PairedInterval
-
-        change = PairedInterval(**against["change"])
         out.say(f"  Against        {against['batch_id']}, version {against['agent_version']}")
-        out.say(f"                 {change_words(change)}")
+        out.say(f"                 {change_words(against)}")
     if worse := metrics["regression"]:
         out.say(
             f"  Regression     {worse['difference']:+.1f} points against {worse['previous']} "
@@ -136,14 +132,16 @@ def _say_left_out(out: Out, metrics: dict[str, Any]) -> None:
         )
 
 
-def change_words(change: PairedInterval) -> str:
-    """How much better or worse, and what that shows."""
-    from cornerman.domain.battles.ratings import change_finding, is_unchanged
+def change_words(against: dict[str, Any]) -> str:
+    """How much better or worse a batch went than the one that it repeats, and what that shows."""
+    from cornerman.domain.battles.ratings import change_finding
+    from cornerman.domain.statistics import PairedInterval
 
+    change = PairedInterval(**against["change"])
     if change.mean is None or change.low is None or change.high is None:
         return "no persona has a rated battle in both"
-    if is_unchanged(change):
-        return f"unchanged over {change.n} personas, paired. {change_finding(change)}"
+    if against["unchanged"]:
+        return f"unchanged over {change.n} personas, paired. No battle went better or worse."
     said = f"{change.mean:+.1f} points (95%: {change.low:+.1f} to {change.high:+.1f})"
     return f"{said} over {change.n} personas, paired. {change_finding(change)}"
 

@@ -184,7 +184,6 @@ def _print(out: Out, document: dict[str, Any], settings: Settings) -> None:
     from cornerman.cli.after_training import say_change
     from cornerman.cli.commands.battle import change_words
     from cornerman.cli.store import database
-    from cornerman.domain.statistics import PairedInterval
     from cornerman.storage.checkpoints import read_checkpoint
 
     trained, before, after = document["training"], document["before"], document["battle"]
@@ -197,8 +196,7 @@ def _print(out: Out, document: dict[str, Any], settings: Settings) -> None:
     learned_to = f"validation {shown(trained['seed_score'])} -> {shown(validation)}"
     out.say(f"  Trained           {scored} battles as cases, {learned_to}")
     out.say(f"  Met them again    average {shown(after['averageScore'])} of 100, the same seeds")
-    change = PairedInterval(**after["metrics"]["against"]["change"])
-    out.say(f"  Change            {change_words(change)}")
+    out.say(f"  Change            {change_words(after['metrics']['against'])}")
     play = ", play money" if document["simulated"] else ""
     out.say(f"  Cost              {usd(document['cost_usd'])}{play}")
     with database() as db, db.reading() as session:

@@ -209,14 +209,20 @@ def change_since(
     return paired_improvement(_by_persona(before), _by_persona(after), seed, scale=100)
 
 
-def is_unchanged(change: PairedInterval) -> bool:
-    """Whether no pair differs; an interval around nothing would say nothing."""
-    return change.n > 0 and change.mean == 0 and change.p_value == 1
+def nothing_differs(before: Iterable[Battle], after: Iterable[Battle]) -> bool:
+    """Whether every persona met in both has the same score; an interval says nothing then."""
+    first, second = _by_persona(before), _by_persona(after)
+    shared = first.keys() & second.keys()
+    return bool(shared) and all(first[name] == second[name] for name in shared)
 
 
-def change_finding(change: PairedInterval) -> str:
-    """What such a change shows, in a sentence."""
-    if is_unchanged(change):
+def change_finding(change: PairedInterval, *, unchanged: bool = False) -> str:
+    """What such a change shows, in a sentence.
+
+    Args:
+        unchanged: See `nothing_differs`.
+    """
+    if unchanged:
         return "No battle went better or worse."
     if change.better or change.worse:
         which = "better" if change.better else "worse"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cornerman.domain.battles import Battle
-from cornerman.domain.battles.ratings import change_finding, change_since, is_unchanged
+from cornerman.domain.battles.ratings import change_finding, change_since, nothing_differs
 
 
 def held(scores: list[float]) -> list[Battle]:
@@ -28,7 +28,9 @@ def held(scores: list[float]) -> list[Battle]:
 def test_the_finding_says_no_more_than_the_pairs(
     before: list[float], after: list[float], words: str
 ) -> None:
-    assert words in change_finding(change_since(held(before), held(after)))
+    first, second = held(before), held(after)
+    unchanged = nothing_differs(first, second)
+    assert words in change_finding(change_since(first, second), unchanged=unchanged)
 
 
 def test_only_rated_battles_are_paired() -> None:
@@ -36,4 +38,4 @@ def test_only_rated_battles_are_paired() -> None:
     again = held([30])[0].model_copy(update={"confirms": "b0"})
     change = change_since(held([40, 50]), [held([45])[0], lost, again])
     assert (change.n, change.mean) == (1, 5)
-    assert not is_unchanged(change_since(held([40]), []))
+    assert not nothing_differs(held([40]), [])
