@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cornerman.domain.battles.request import MAX_BATCH_SIZE
+from cornerman.domain.json_values import JsonText
 
 
 def _refuse_text(value: Any) -> Any:
@@ -186,6 +187,12 @@ class TrainBatchRequest(CamelBody):
         None,
         description="Battles in the batch, 1 to MAX_TRAINING_BATCH_SIZE; null: the setting's.",
         json_schema_extra={"minimum": 1, "maximum": MAX_BATCH_SIZE},
+    )
+    workflow_id: JsonText | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        description="Whose agent plays: a built-in or stored workflow; null: negotiation.",
     )
 
 

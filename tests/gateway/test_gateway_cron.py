@@ -132,6 +132,16 @@ def test_no_active_personas_are_said_so_with_what_mends_it(gateway: Served) -> N
         assert said in answer.json()["message"]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_batch_may_name_the_workflow_whose_agent_plays(gateway: Served, method: str) -> None:
+    named = {"workflowId": "shop"}
+    body: dict[str, Any] = {"json": named} if method == "POST" else {"params": named}
+    answer = gateway.cron.request(method, "/api/cron/train", **body)
+    # Nobody is met in a workflow that nobody knows.
+    assert answer.status_code == 422
+    assert "--workflow shop" in answer.json()["message"]
+
+
 @pytest.mark.parametrize("size", [0, 11, -1, "3", 1.5, True, [1]])
 def test_a_batch_size_out_of_bounds_is_refused(gateway: Served, size: Any) -> None:
     answer = gateway.cron.post("/api/cron/train", json={"batchSize": size})

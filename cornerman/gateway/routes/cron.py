@@ -60,7 +60,8 @@ async def start_batch(
     gateway: GatewayDep, wanted: TrainBatchRequest | None = None, key: IdempotencyKey = None
 ) -> JSONResponse:
     """Start a battle batch and answer at once."""
-    run = await _start(gateway, wanted.batch_size if wanted else None, key)
+    wanted = wanted or TrainBatchRequest.model_validate({})
+    run = await _start(gateway, wanted.batch_size, wanted.workflow_id, key)
     body = {
         "success": True,
         "status": "started",
@@ -85,10 +86,19 @@ async def run_batch(
             json_schema_extra={"minimum": 1, "maximum": 10},
         ),
     ] = None,
+    workflow_id: Annotated[
+        str | None,
+        Query(
+            alias="workflowId",
+            min_length=1,
+            max_length=128,
+            description="Whose agent plays: a built-in or stored workflow; empty: negotiation.",
+        ),
+    ] = None,
     key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Run a battle batch and answer with its figures once it has ended."""
-    run = await _end_of(gateway, await _start(gateway, batch_size, key))
+    run = await _end_of(gateway, await _start(gateway, batch_size, workflow_id, key))
     result = run.result or {}
     if not all(name in result for name in _BATCH_KEYS):
         raise _failure(run)
@@ -114,9 +124,13 @@ async def scan(gateway: GatewayDep) -> JSONResponse:
     return JSONResponse({"success": True, "processed": processed, "message": message})
 
 
-async def _start(gateway: Gateway, size: int | None, key: str | None) -> Run:
+async def _start(
+    gateway: Gateway, size: int | None, workflow_id: str | None, key: str | None
+) -> Run:
     checked = gateway.settings.batch_size_checked(size)
-    request = BattleBatchRequest(batch_size=checked, batch_key=key)
+    workflow = {"workflow_id": workflow_id} if workflow_id else {}
+    given = {"batch_size": checked, "batch_key": key}
+    request = BattleBatchRequest.model_validate(given | workflow)
     run, new = await create_batch_run(gateway.db, gateway.settings, request)
     with structlog.contextvars.bound_contextvars(run_id=run.id, batch_id=run.id):
         log.info("batch asked for", size=checked, new=new)
