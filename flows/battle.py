@@ -13,12 +13,8 @@ from prefect.runtime import flow_run
 
 from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.errors import RunCancelledError, StopError
-from cornerman.flows.battle_end import (
-    confirm_breakthroughs,
-    end_batch,
-    end_failed_batch,
-    scout_batch,
-)
+from cornerman.flows.battle_confirm import confirm_breakthroughs
+from cornerman.flows.battle_end import end_batch, end_failed_batch, scout_batch
 from cornerman.flows.battle_run import BatchTimeUpError, BattleRun, hold_battles, prepare_batch
 from cornerman.flows.engine import open_engine, own_id
 from cornerman.flows.plumbing.embedded import ServedFlow

@@ -34,7 +34,7 @@ class ServedPrefect:
     @property
     def door(self) -> str:
         """Where a browser is sent to be signed in."""
-        return f"{self.address}{SIGN_IN}#{base64.b64encode(self.key.encode()).decode()}"
+        return f"{self.address}{SIGN_IN}#{_word(self.key)}"
 
 
 def keep_key(home: Path, given: str | None = None) -> str:
@@ -45,7 +45,7 @@ def keep_key(home: Path, given: str | None = None) -> str:
     """
     path = home / "prefect" / "key"
     key = given or _read(path) or f"cornerman:{secrets.token_urlsafe(32)}"
-    register_secrets(key)
+    _hide(key)
     if key == _read(path):
         return key
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +56,15 @@ def keep_key(home: Path, given: str | None = None) -> str:
         file.write(key)
     partial.replace(path)
     return key
+
+
+def _hide(key: str) -> None:
+    """From every text, also in the form in which it goes over the wire."""
+    register_secrets(key, _word(key))
+
+
+def _word(key: str) -> str:
+    return base64.b64encode(key.encode()).decode()
 
 
 def _read(path: Path) -> str:
@@ -73,7 +82,7 @@ def served_prefect(home: Path) -> ServedPrefect | None:
         address = str(stated["prefect"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    register_secrets(key)
+    _hide(key)
     return ServedPrefect(address, key)
 
 

@@ -22,6 +22,7 @@ def test_it_is_closed_to_strangers_and_leads_nowhere_without_a_server(gateway: S
 
 def test_it_carries_the_key_where_no_browser_sends_it_on(gateway: Served) -> None:
     home = gateway.settings.home
+    home.mkdir(exist_ok=True)
     (home / "serve.json").write_text(json.dumps({"prefect": "http://127.0.0.1:4200"}))
     key = keep_key(home)
     answer = gateway.http.get("/admin/prefect", headers=API)

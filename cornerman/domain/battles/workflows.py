@@ -172,8 +172,14 @@ def parse_workflow(text: str, *, name: str = "workflow") -> Workflow:
     _require_names(workflow, name)
     if workflow.has_own_agent and "agent_prompt" not in workflow.model_fields_set:
         workflow = workflow.model_copy(update={"agent_prompt": main_prompt(workflow.prompts)})
-    is_free = workflow.has_own_agent and not workflow.prompts
-    if workflow.agent_prompt not in workflow.prompts and not is_free:
+    if not workflow.prompts and workflow.has_own_agent:
+        return workflow
+    if not workflow.prompts:
+        raise BadInputError(
+            f"{name}: prompts: none is given; an agent that is a chat call plays with one.",
+            field="prompts",
+        )
+    if workflow.agent_prompt not in workflow.prompts:
         raise BadInputError(
             f"{name}: agent_prompt must be one of {sorted(workflow.prompts)}, "
             f"but {workflow.agent_prompt!r} came.",

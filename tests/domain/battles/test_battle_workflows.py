@@ -39,7 +39,7 @@ def test_an_agent_takes_the_forms_of_a_training_request() -> None:
         ({"evaluators": [{"id": "a", "entrypoint": "numerik"}]}, "did you mean numeric"),
         ({"training": {"battles_per_persona": 0}}, "training.battles_per_persona"),
         ({"training": {"optimizer": {"epochs": 99}}}, "training.optimizer.epochs"),
-        ({"prompts": {}}, "agent_prompt must be one of"),
+        ({"prompts": {}}, "prompts: none is given"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_place(changes: dict[str, Any], words: str) -> None:

@@ -54,7 +54,7 @@ def test_an_unknown_workflow_names_those_that_exist():
 
 
 @pytest.mark.parametrize(
-    ("text", "field"), [("a: [", ""), ("id: x\nname: y", "prompts"), ("- 1", "")]
+    ("text", "field"), [("a: [", ""), ("id: x\nname: y", "rubric"), ("- 1", "")]
 )
 def test_a_bad_workflow_file_names_the_field(text: str, field: str):
     with pytest.raises(BadInputError) as caught:

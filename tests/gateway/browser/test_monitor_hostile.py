@@ -22,20 +22,20 @@ def turns(open_page: Callable[..., Page], filled: Served) -> Locator:
 
 
 def test_a_script_and_its_quotes_are_shown_and_never_run(turns: Locator) -> None:
-    assert turns.nth(0).locator(".text").inner_text() == SCRIPT
+    assert turns.nth(0).locator(".turn > .text").inner_text() == SCRIPT
     assert turns.page.evaluate("window.hacked") is None
     assert turns.page.locator("dialog img, dialog script").count() == 0
 
 
 def test_direction_overrides_are_shown_and_right_to_left_text_runs_its_way(turns: Locator) -> None:
-    assert turns.nth(1).locator(".text").inner_text() == "‹U+202E›gnp.exe‹U+202C›"
-    hebrew = turns.nth(2).locator(".text")
+    assert turns.nth(1).locator(".turn > .text").inner_text() == "‹U+202E›gnp.exe‹U+202C›"
+    hebrew = turns.nth(2).locator(".turn > .text")
     assert hebrew.inner_text() == HEBREW
     assert hebrew.evaluate("element => getComputedStyle(element).direction") == "rtl"
 
 
 def test_a_text_of_a_megabyte_is_cut_and_shown_whole_when_asked_for(turns: Locator) -> None:
-    long = turns.nth(3).locator(".text")
+    long = turns.nth(3).locator(".turn > .text")
     assert len(long.inner_text()) == 20_000
     expect(turns.nth(3)).to_contain_text("20,000 of")
     turns.nth(3).get_by_role("button", name="Show all").click()
