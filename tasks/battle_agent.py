@@ -101,7 +101,8 @@ async def hold_battle(
             turns.append(make_turn(len(turns), speaker, answer.text))
     battle = Battle(
         id=context.case_id,
-        batch_id=context.run_id,
+        # Not the run: what an optimizer reads, and so what it writes, is the same in every run.
+        batch_id="training",
         workflow_id=stage.workflow.id,
         persona_id=stage.persona.id,
         scenario_id=stage.scenario.id,
