@@ -17,6 +17,7 @@ from cornerman.domain.training.candidates import Candidate, Prompts
 from cornerman.domain.training.cases import Case, CaseResult, Split
 from cornerman.domain.training.options import OptimizerOptions
 from cornerman.domain.training.progress import TooManyErroredError, require_few_errored
+from cornerman.flows.plumbing.embedded import serves_alone
 from cornerman.flows.plumbing.tag_limits import begun
 from cornerman.storage import cases as candidate_rows
 from cornerman.storage import cases as case_rows
@@ -31,6 +32,7 @@ from cornerman.tasks.case import (
 )
 from cornerman.tasks.case_progress import CaseJob
 from cornerman.tasks.rewrite import ask_optimizer
+from cornerman.tasks.slots import CASE_TAG
 from cornerman.tasks.training_context import TrainingContext
 
 # Tasks begun beyond those that may run: Prefect's bookkeeping of one then overlaps the waiting
@@ -67,7 +69,9 @@ class TrainingLab:
         # Made once: to make a task anew for each case costs more than to run it.
         timeout = context.spec.optimizer.case_timeout_seconds
         self._run_case: RunCase = run_case.with_options(
-            timeout_seconds=timeout + TASK_MARGIN_SECONDS
+            timeout_seconds=timeout + TASK_MARGIN_SECONDS,
+            # Prefect asks for a place under the limits of each tag. Nobody can set one there.
+            tags=[] if serves_alone() else [CASE_TAG],
         )
         self._first_epoch_cases = 0
         self._errored: list[CaseResult] = []

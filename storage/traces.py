@@ -12,10 +12,17 @@ from cornerman.domain.traces import CallTrace, RecordCalls, Recorded, Recorder, 
 from cornerman.storage.database.types import as_dict
 from cornerman.storage.tables import call_traces, llm_calls
 
-_LAST = select(func.coalesce(func.max(call_traces.c.seq), 0)).where(
-    call_traces.c.run_id == bindparam("run_id"), call_traces.c.subject == bindparam("subject")
+# Written once: building a statement costs more than running it.
+_NEXT = select(func.coalesce(func.max(call_traces.c.seq), 0) + 1).where(
+    call_traces.c.run_id == bindparam("of_run"), call_traces.c.subject == bindparam("of_subject")
 )
-_INSERT = insert(call_traces)
+_INSERT = insert(call_traces).values(seq=_NEXT.scalar_subquery())
+_FORGET = (
+    update(call_traces)
+    .where(call_traces.c.run_id == bindparam("of_run"))
+    .where(call_traces.c.subject == bindparam("of_subject"))
+    .values(replay=None, has_replay=False)
+)
 
 
 def recorder(record_calls: RecordCalls) -> Recorder:
@@ -32,11 +39,12 @@ def _create_without_text(session: Session, call_id: str, recorded: Recorded) -> 
 def create_trace(session: Session, call_id: str, recorded: Recorded) -> None:
     """Keep a call's trace; within the transaction that settles the call."""
     scope, replay = recorded.scope, recorded.replay
-    key = {"run_id": scope.run_id, "subject": scope.subject}
     row = {
         "call_id": call_id,
-        **key,
-        "seq": session.execute(_LAST, key).scalar_one() + 1,
+        "run_id": scope.run_id,
+        "subject": scope.subject,
+        "of_run": scope.run_id,
+        "of_subject": scope.subject,
         "content": recorded.trace.content(),
         "replay": None if replay is None else _kept(replay),
         "has_replay": replay is not None,
@@ -106,8 +114,4 @@ def read_replays(session: Session, run_id: str, subject: str) -> list[Replay]:
 
 def forget_replays(session: Session, run_id: str, subject: str) -> None:
     """Drop a subject's answers once it has its result: nobody asks for them again."""
-    session.execute(
-        update(call_traces)
-        .where(call_traces.c.run_id == run_id, call_traces.c.subject == subject)
-        .values(replay=None, has_replay=False)
-    )
+    session.execute(_FORGET, {"of_run": run_id, "of_subject": subject})

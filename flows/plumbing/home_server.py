@@ -281,10 +281,12 @@ class ServerHome:
             return True
 
     def stop(self) -> tuple[list[ServerRecord], list[ServerRecord]]:
-        """End every server that nobody uses; the others end with the last of their users.
+        """End every server now.
+
+        Who uses one starts it again and goes on, and that one ends with the last of its users.
 
         Returns:
-            Those that were ended, and those that are used.
+            Those that were ended, and those of them that were used.
         """
         ended: list[ServerRecord] = []
         used: list[ServerRecord] = []
@@ -294,13 +296,13 @@ class ServerHome:
             for folder in self.folders():
                 record = folder.read()
                 folder.stay(0)
-                if folder.is_used:
-                    used.append(record)
-                    continue
                 if record.lives:
                     ended.append(record)
                     end_process(record)
-                folder.remove()
+                if folder.is_used:
+                    used.append(record)
+                else:
+                    folder.remove()
             if not used:
                 self.remove_empty()
         return ended, used

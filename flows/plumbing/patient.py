@@ -44,6 +44,7 @@ def prefect_app() -> Any:
         require_schedules,
         shorten_lock_waits,
     )
+    from cornerman.flows.plumbing.rows_at_once import write_rows_beside
 
     address = get_current_settings().server.database.connection_url
     require_schedules()
@@ -51,6 +52,7 @@ def prefect_app() -> Any:
     if address is not None and not address.get_secret_value().startswith("sqlite"):
         return create_app()
     shorten_lock_waits(LONGEST_LOCK_MS)
+    write_rows_beside()
     return patient(create_app())
 
 

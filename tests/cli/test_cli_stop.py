@@ -31,7 +31,9 @@ def test_doctor_shows_the_shared_server_and_stop_ends_it(
     assert f"pid {pid}, port {port}" in shown["message"]
     assert "used now" in shown["message"]
     used = command("stop", "--json").json()
-    assert ([server["pid"] for server in used["in_use"]], used["ended"]) == ([pid], [])
+    assert [server["pid"] for server in used["in_use"]] == [pid]
+    assert [server["pid"] for server in used["ended"]] == [pid]
+    assert servers.living() == []
     os.close(held)
     command("stop")
     assert servers.living() == []

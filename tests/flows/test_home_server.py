@@ -134,13 +134,18 @@ def test_a_process_that_was_given_the_number_is_not_taken_for_the_server(
     assert again.read().pid not in (os.getpid(), record.pid)
 
 
-def test_stop_ends_what_nobody_uses_and_says_what_is_used(home: ServerHome) -> None:
+def test_stop_ends_what_is_used_too_and_its_user_starts_it_again(home: ServerHome) -> None:
     folder, held = join(home)
     record = folder.read()
-    assert home.stop() == ([], [record])
-    until(lambda: folder.idle_seconds() == 0)
+    assert home.stop() == ([record], [record])
+    assert not record.lives
+    assert home.revive(folder, record, environment)
+    again = folder.read()
+    assert again.lives
+    assert folder.idle_seconds() == 0
     os.close(held)
-    until(lambda: not record.lives)
+    until(lambda: not again.lives)
+    until(lambda: not folder.path.exists())
     assert ServerHome(home.path).stop() == ([], [])
     unused, free = join(home)
     os.close(free)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def stop(json: JsonOption = False) -> None:
-    """End the embedded Prefect server now, or with the last command that uses it."""
+    """End the embedded Prefect server now; a run that uses it starts it again and goes on."""
     from cornerman.flows.plumbing.home_server import ServerHome
     from cornerman.settings import get_settings
 
@@ -23,8 +23,8 @@ def stop(json: JsonOption = False) -> None:
         out.say(f"Ended the embedded Prefect server (pid {record.pid}, port {record.port}).")
     for record in used:
         out.say(
-            f"The embedded Prefect server (pid {record.pid}, port {record.port}) is used by a "
-            "command; it ends with that."
+            f"A command used it (port {record.port}): it starts the server again, loses nothing, "
+            "and the server ends with it."
         )
     if not ended and not used:
         out.say("No embedded Prefect server runs.")
