@@ -138,7 +138,7 @@ class Writer:
 
     def _run_together(self, batch: list[_Write]) -> list[Result]:
         with self._transaction() as connection, Session(connection) as session:
-            results = [(write.run(session), None) for write in batch]
+            results: list[Result] = [(write.run(session), None) for write in batch]
             session.flush()
             return results
 
