@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 
 from cornerman.domain.blame import Step, steps_of
 from cornerman.domain.datasets.load import DatasetSplit
+from cornerman.domain.entrypoints import EXPECTS_MORE
 from cornerman.domain.errors import StopError
 from cornerman.domain.runs import case_subject
 from cornerman.domain.seeds import stream
@@ -108,6 +109,12 @@ class TrainingLab:
     @property
     def pool(self) -> Sequence[Candidate]:
         return tuple(self._pool)
+
+    @property
+    def says_expected(self) -> bool:
+        return all(
+            evaluator.entrypoint not in EXPECTS_MORE for evaluator in self._context.spec.evaluators
+        )
 
     def results(self, candidate_id: str) -> Mapping[str, CaseResult]:
         held = self._results.get(candidate_id, {})

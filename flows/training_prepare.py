@@ -179,7 +179,7 @@ def _parent_id(spec: TrainParameters, prompts: Prompts, best: Checkpoint | None)
 
 def _require_prices(engine: Engine, spec: TrainParameters, prompts: Prompts) -> None:
     models = {prompt.model or engine.settings.model_for("agent") for prompt in prompts.values()}
-    if spec.optimizer.epochs > 1:
+    if spec.optimizer.epochs > 1 and spec.optimizer.strategy != "few_shot":
         models.add(engine.settings.model_for("optimizer"))
     if any(evaluator.entrypoint == "llm_judge" for evaluator in spec.evaluators):
         models.add(engine.settings.model_for("judge"))

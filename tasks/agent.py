@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from cornerman.clients.llm import LLM
 from cornerman.domain.money.ledger import CallScope
 from cornerman.domain.runs import case_thread
 from cornerman.domain.traces import CallTrace
-from cornerman.domain.training.candidates import Prompt, Prompts
+from cornerman.domain.training.candidates import Prompt, Prompts, as_text
 from cornerman.settings import Settings
 
 Messages = list[dict[str, Any]]
@@ -35,7 +34,9 @@ class PromptText(str):
 
     def __getitem__(self, key: Any) -> Any:
         # `prompts["system"]["text"]` reads as it does in the request.
-        return getattr(self.prompt, key) if isinstance(key, str) else super().__getitem__(key)
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        return self.demos if key == "demos" else getattr(self.prompt, key)
 
     @property
     def text(self) -> str:
@@ -52,6 +53,15 @@ class PromptText(str):
     @property
     def metadata(self) -> dict[str, Any]:
         return dict(self.prompt.metadata)
+
+    @property
+    def demos(self) -> list[dict[str, Any]]:
+        """The demonstrations, each `{"inputs", "output"}`."""
+        return [demo.model_dump() for demo in self.prompt.demos]
+
+    def messages(self, inputs: Mapping[str, Any]) -> Messages:
+        """Chat messages: the filled prompt, its demonstrations, the inputs."""
+        return chat_messages(self.prompt, inputs)
 
 
 @dataclass(frozen=True)
@@ -114,26 +124,33 @@ def fill_prompt(text: str, inputs: Mapping[str, Any]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
-        return _as_text(inputs[name]) if name in inputs else match[0]
+        return as_text(inputs[name]) if name in inputs else match[0]
 
     return _PLACEHOLDER.sub(value, text)
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def chat_messages(prompt: Prompt, inputs: Mapping[str, Any]) -> Messages:
-    """The default agent's one call: the prompt as system message, the inputs as user message."""
+    """The default agent's one call: system message, demonstrations, the inputs as user message."""
     return [
         {"role": "system", "content": fill_prompt(prompt.text, inputs)},
+        *demo_messages(prompt),
         {"role": "user", "content": user_text(inputs)},
     ]
 
 
+def demo_messages(prompt: Prompt) -> Messages:
+    """A prompt's demonstrations as turns: the inputs a user's, the output the assistant's."""
+    turns: Messages = []
+    for demo in prompt.demos:
+        turns.append({"role": "user", "content": user_text(demo.inputs)})
+        turns += copy.deepcopy(demo.messages)
+        turns.append({"role": "assistant", "content": as_text(demo.output)})
+    return turns
+
+
 def user_text(inputs: Mapping[str, Any]) -> str:
     """A case's inputs as a user's message: the only one as it is, several as JSON."""
-    return _as_text(next(iter(inputs.values()))) if len(inputs) == 1 else _as_text(dict(inputs))
+    return as_text(next(iter(inputs.values()))) if len(inputs) == 1 else as_text(dict(inputs))
 
 
 def system_prompt(prompts: Mapping[str, PromptText]) -> PromptText | None:

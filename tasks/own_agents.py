@@ -16,6 +16,7 @@ from cornerman.domain.aio import call_any, call_in_thread
 from cornerman.domain.entrypoints import load_entrypoint
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.training import GraphOptions
+from cornerman.domain.training.candidates import Prompt
 from cornerman.domain.training.options import HttpAgentOptions
 from cornerman.settings import resolve_references
 from cornerman.tasks.agent import (
@@ -23,6 +24,7 @@ from cornerman.tasks.agent import (
     AgentContext,
     PromptText,
     chat_agent,
+    demo_messages,
     fill_prompt,
     system_prompt,
     user_text,
@@ -177,9 +179,12 @@ def message_list(
     talk = _talk(inputs)
     told = [_message("user", user_text(inputs))] if talk is None else talk
     instructions = instructions_of(inputs, prompts, context)
-    if not instructions or (context.turn and talk is not None and _is_new_only(talk)):
+    if context.turn and talk is not None and _is_new_only(talk):
         return told
-    return [_message("system", instructions), *told]
+    system = system_prompt(prompts)
+    shown = [] if system is None or talk is not None else demo_messages(system.prompt)
+    first = [_message("system", instructions)] if instructions else []
+    return [*first, *shown, *told]
 
 
 def instructions_of(
@@ -212,6 +217,7 @@ def _pydantic_ai_agent(target: Any) -> Agent:
         inputs: dict[str, Any], prompts: dict[str, PromptText], context: AgentContext
     ) -> Any:
         asked, before = _asked_and_before(inputs)
+        before = before or _shown_before(inputs, prompts)
         history = _pydantic_ai_history(before) if before else None
         instructions = instructions_of(inputs, prompts, context)
         if not instructions:
@@ -220,6 +226,16 @@ def _pydantic_ai_agent(target: Any) -> Agent:
             return (await target.run(asked, message_history=history)).output
 
     return agent
+
+
+def _shown_before(
+    inputs: Mapping[str, Any], prompts: Mapping[str, PromptText]
+) -> list[dict[str, Any]]:
+    """The demonstrations of the prompt that stands first; a conversation has its own turns."""
+    system = system_prompt(prompts)
+    if system is None or _talk(inputs) is not None:
+        return []
+    return [turn for turn in demo_messages(system.prompt) if turn["role"] in ("user", "assistant")]
 
 
 def _asked_and_before(inputs: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
@@ -250,6 +266,8 @@ def _openai_agent(target: Any) -> Agent:
         instructions = instructions_of(inputs, prompts, context)
         used = target.clone(instructions=instructions) if instructions else target
         given = _talk(inputs) or user_text(inputs)
+        if shown := _shown_before(inputs, prompts):
+            given = [*shown, _message("user", user_text(inputs))]
         return (await runner.run(used, given)).final_output
 
     return agent
@@ -267,6 +285,8 @@ def _dspy_agent(target: Any) -> Agent:
             if text is None:
                 text = system_prompt(prompts)
             words = [part for part in (text and str(text), context.situation) if part]
+            if text is not None and text.prompt.demos:
+                predictor.demos = _dspy_demos(text.prompt, predictor.signature)
             if words:
                 signature = predictor.signature.with_instructions("\n\n".join(words))
                 predictor.signature = signature
@@ -278,6 +298,18 @@ def _dspy_agent(target: Any) -> Agent:
         return _fields_of(said)
 
     return agent
+
+
+def _dspy_demos(prompt: Prompt, signature: Any) -> list[dict[str, Any]]:
+    """Demonstrations as a predictor keeps them; a plain output is its last field's."""
+    outputs = list(signature.output_fields)
+    return [
+        {
+            **demo.inputs,
+            **(demo.output if isinstance(demo.output, dict) else {outputs[-1]: demo.output}),
+        }
+        for demo in prompt.demos
+    ]
 
 
 def _dspy_inputs(inputs: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,6 +363,8 @@ def _http_agent(options: HttpAgentOptions, field: str) -> Agent:
             )
         texts = {name: str(prompt) for name, prompt in prompts.items()}
         body = {"inputs": inputs, "prompts": texts, "thread_id": context.thread_id}
+        if demos := {name: prompt.demos for name, prompt in prompts.items() if prompt.demos}:
+            body["demos"] = demos
         return await call_http_agent(options.url, headers, body, context.timeout_seconds)
 
     return agent

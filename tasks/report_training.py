@@ -94,7 +94,7 @@ def _best_checkpoint(session: Any, run: Run) -> Any:
 
 def _texts(candidate: Candidate | None) -> dict[str, str]:
     prompts = {} if candidate is None else candidate.prompts
-    return {name: prompt.text for name, prompt in prompts.items()}
+    return {name: prompt.as_shown for name, prompt in prompts.items()}
 
 
 def _estimate(score: dict[str, Any] | None) -> Estimate | None:

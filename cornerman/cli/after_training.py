@@ -53,6 +53,7 @@ def _commands(
 
 def say_change(out: Out, run_id: str, prompts: dict[str, Any]) -> None:
     """What a run changed in its prompts, word by word; nothing where it changed none."""
+    from cornerman.domain.training.candidates import Prompt
     from cornerman.storage.cases import read_candidates
 
     with database() as db, db.reading() as session:
@@ -61,10 +62,11 @@ def say_change(out: Out, run_id: str, prompts: dict[str, Any]) -> None:
     if start is None:
         return
     for name, prompt in prompts.items():
-        before = start.prompts[name].text if name in start.prompts else ""
-        if before != prompt["text"]:
+        before = start.prompts[name].as_shown if name in start.prompts else ""
+        after = Prompt.model_validate(prompt).as_shown
+        if before != after:
             out.say(f"Changed in {name}:", style="bold")
-            out.say(_change(before, prompt["text"], coloured=out.text.is_terminal))
+            out.say(_change(before, after, coloured=out.text.is_terminal))
 
 
 def _change(before: str, after: str, *, coloured: bool) -> Text:

@@ -20,7 +20,9 @@ _FORMER_NAMES = {
     "tasks.battle_agent:hold_battle": "cornerman.tasks.battle_agent:hold_battle",
     "cornerman.evaluators.battle:BattleScore": "cornerman.tasks.battle_agent:BattleScore",
 }
-STRATEGIES = ("reflective", "textual_gradient", "gepa")
+STRATEGIES = ("reflective", "few_shot", "textual_gradient", "gepa")
+# Evaluators whose expected output describes an answer (a pattern, calls of tools) and is none.
+EXPECTS_MORE = frozenset({"regex", "tool_calls", "json_schema"})
 BUILTIN_EVALUATORS = {
     "exact_match": f"{ALWAYS_ALLOWED}.text:ExactMatch",
     "contains": f"{ALWAYS_ALLOWED}.text:Contains",

@@ -14,6 +14,7 @@ from typing import Any
 from cornerman.domain.entrypoints import load_entrypoint
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.training.optimizer import Optimizer
+from cornerman.optimizers.few_shot import FewShot
 from cornerman.optimizers.reflective import Reflective
 from cornerman.optimizers.textual_gradient import TextualGradient
 
@@ -29,6 +30,8 @@ def build_optimizer(strategy: str, allowed: Sequence[str]) -> Optimizer:
     """
     if strategy == "reflective":
         return Reflective()
+    if strategy == "few_shot":
+        return FewShot()
     if strategy == "textual_gradient":
         return TextualGradient()
     if strategy == "gepa":

@@ -10,12 +10,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cornerman.domain.training.candidates import Candidate, Prompts
+from cornerman.domain.training.candidates import Candidate, Prompts, inputs_key
 from cornerman.domain.training.cases import Case, CaseResult, scores_by_case
 from cornerman.domain.training.optimizer import Lab
 
 # A mean of floats that should be 1 may miss it by this.
 _PERFECT = 1 - 1e-9
+
+
+def unshown(candidate: Candidate, cases: Sequence[Case]) -> list[Case]:
+    """The cases without those that the candidate demonstrates: they say nothing of it."""
+    shown = {demo.key for prompt in candidate.prompts.values() for demo in prompt.demos}
+    return [case for case in cases if inputs_key(case.inputs) not in shown] if shown else [*cases]
 
 
 async def draw_lessons(
@@ -34,7 +40,8 @@ async def draw_lessons(
         Minibatches of `minibatch_size` cases; failing ones first, and passing ones only where
         failing ones are too few. Empty when no failing case could be found.
     """
-    order = lab.rng(f"batch/{epoch}").sample(list(lab.train), len(lab.train))
+    known = unshown(parent, lab.train)
+    order = lab.rng(f"batch/{epoch}").sample(known, len(known))
     order.sort(key=lambda case: times_shown.get(case.id, 0))
     size = min(lab.options.minibatch_size, len(order))
     scores = await _find_failing(lab, parent, order, size * lab.options.proposals)

@@ -2,20 +2,24 @@
 
 A round: draw a parent; show the optimizer's model different failures of it, one minibatch for
 each proposal; try each rewrite on the cases it was made from; join the changes of those that
-helped; validate that, and keep it when it beats the parent by more than noise.
+helped; validate that, and keep it when it beats the parent by more than noise. With
+`optimizer.demos` a round may race demonstrations instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cornerman.domain.training.candidates import Candidate
 from cornerman.domain.training.cases import Case, scores_by_case
 from cornerman.domain.training.optimizer import Lab, Round
+from cornerman.domain.training.racing import cannot_be_kept, is_hopeless, mean_of, rungs
 from cornerman.domain.training.search import Acceptance, accept_child, draw_parent, pareto_weights
 from cornerman.optimizers.feedback import Tried, draw_lessons, known_scores
+from cornerman.optimizers.few_shot import FewShot, best_of_pool, in_race_order
 from cornerman.optimizers.lessons import Lesson, assign_lessons, mended
+from cornerman.optimizers.moves import Moves, calls_of
 from cornerman.optimizers.proposals import (
     Proposal,
     all_of,
@@ -43,8 +47,37 @@ class Reflective:
     def __init__(self) -> None:
         self._tried: dict[tuple[str, str], list[Tried]] = {}
         self._times_shown: dict[str, int] = {}
+        # Demonstrations first: they need no optimizer's model, and bring what a text cannot say.
+        self._moves = Moves(("demonstrations", "text"))
+        self._made: list[Candidate] = []
+        self._asked = 0
+        self._few_shot = FewShot()
 
     async def round(self, lab: Lab, epoch: int) -> Round:
+        """Rewrite a text or change demonstrations, whichever has brought more for its calls."""
+        if not lab.options.most_demos:
+            return await self._rewrite_round(lab, epoch)
+        outcome = Round(None, accepted=False, reason="nothing to learn")
+        for move in self._moves.in_order():
+            best = await best_of_pool(lab)
+            before = await self._validation(lab, best)
+            self._asked, self._made = 0, []
+            if move == "demonstrations":
+                outcome = await self._few_shot.race(lab, epoch, best)
+                self._made = self._few_shot.racers
+            else:
+                outcome = await self._rewrite_round(lab, epoch)
+            gain = await self._validation(lab, await best_of_pool(lab)) - before
+            calls = self._asked + calls_of(lab, self._made)
+            self._moves.note(move, gain=gain, calls=calls)
+            if outcome.candidate is not None:
+                break  # a move that found nothing to try has cost nothing: the other one's turn
+        return outcome
+
+    async def _validation(self, lab: Lab, candidate: Candidate) -> float:
+        return mean_of(await known_scores(lab, candidate, lab.validation))
+
+    async def _rewrite_round(self, lab: Lab, epoch: int) -> Round:
         parent = await self._draw_parent(lab, epoch)
         batches = await draw_lessons(lab, parent, epoch, self._times_shown)
         if not batches:
@@ -52,10 +85,12 @@ class Reflective:
         self._count_shown(batches)
         lessons = await assign_lessons(lab, parent, batches, epoch)
         proposals = await self._propose(lab, parent, lessons)
+        self._asked = len(proposals)
         refused = count_refusals(proposals)
         children = self._children(lab, parent, proposals, lessons)
         if not children:
             return Round(None, accepted=False, reason=refused)
+        self._made = [child.candidate for child in children]
         tried = await self._try(lab, parent, children)
         outcome = await self._choose(lab, parent, tried)
         reason = "; ".join(part for part in (outcome.reason, refused) if part)
@@ -141,6 +176,7 @@ class Reflective:
             best, verdict = tried[0]
             return Round(best, accepted=False, reason=verdict.reason)
         best, parts = _joined(lab, parent, singles)
+        self._made.append(best)
         verdict = await self._validate(lab, parent, best)
         if verdict.accepted or best in singles:
             await self._settle(lab, parent, best, verdict)
@@ -154,10 +190,22 @@ class Reflective:
         return Round(best, accepted=verdict.accepted, reason=verdict.reason)
 
     async def _validate(self, lab: Lab, parent: Candidate, child: Candidate) -> Acceptance:
-        """Compare on validation alone: its cases were not chosen for the parent's failing them."""
-        await lab.evaluate(child, lab.validation)
+        """Compare on validation alone: its cases were not chosen for the parent's failing them.
+
+        One that is hopeless after half of them runs no more.
+        """
         before = await known_scores(lab, parent, lab.validation)
-        return accept_child(before, await known_scores(lab, child, lab.validation))
+        course, found = in_race_order(lab), dict[str, float]()
+        for length in rungs(len(course), (len(course) + 1) // 2):
+            await lab.evaluate(child, course[:length])
+            found = await known_scores(lab, child, lab.validation)
+            if length < len(course):
+                shared = {name: before[name] for name in found if name in before}
+                if cannot_be_kept(before, found) or is_hopeless(found, shared):
+                    verdict = accept_child(shared, found)
+                    said = f"hopeless after {length} of {len(course)} cases: {verdict.reason}"
+                    return replace(verdict, accepted=False, reason=said)
+        return accept_child(before, found)
 
     async def _settle(
         self, lab: Lab, parent: Candidate, child: Candidate, verdict: Acceptance

@@ -86,6 +86,10 @@ class MemoryLab:
         self._answers: dict[str, str] = {}
 
     @property
+    def says_expected(self) -> bool:
+        return getattr(self.world, "says_expected", True)
+
+    @property
     def pool(self) -> Sequence[Candidate]:
         return tuple(self._pool)
 

@@ -34,8 +34,8 @@ _SCORES = ("validation_score", "score")
 
 
 def _pairs(old: Checkpoint, new: Checkpoint) -> dict[str, tuple[str, str]]:
-    before = {name: prompt.text for name, prompt in old.prompts.items()}
-    after = {name: prompt.text for name, prompt in new.prompts.items()}
+    before = {name: prompt.as_shown for name, prompt in old.prompts.items()}
+    after = {name: prompt.as_shown for name, prompt in new.prompts.items()}
     names = [*before, *(name for name in after if name not in before)]
     return {name: (before.get(name, ""), after.get(name, "")) for name in names}
 
@@ -150,7 +150,7 @@ def show(checkpoint_id: IdArgument, json: JsonOption = False) -> None:
         out.say(f"{name}: {shown(value)}")
     for name, prompt in found.prompts.items():
         out.say(f"\n{name}{'' if prompt.requires_grad else ' (not trained)'}:", style="bold")
-        out.say(prompt.text)
+        out.say(prompt.as_shown)
 
 
 @app.command("diff")

@@ -73,7 +73,7 @@ def estimate_training(source: str) -> CostEstimate:
         spec.optimizer,
         runs=runs,
         models=_models(settings, prompts),
-        prompt="\n".join(prompt.text for prompt in prompts.values()),
+        prompt="\n".join(prompt.as_shown for prompt in prompts.values()),
         inputs=[json.dumps(case.inputs, ensure_ascii=False) for case in cases],
         answers=[_text(case.expected_output) for case in cases],
         train=len(split.train),

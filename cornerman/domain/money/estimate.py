@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cornerman.domain.training.options import OptimizerOptions
+from cornerman.domain.training.racing import FINALISTS, RACERS, race_cases
 
 if TYPE_CHECKING:
     from cornerman.domain.battles.workflows import Limits
@@ -107,6 +108,8 @@ _REFEREE_INSTRUCTIONS = 600
 _LIKELY_ANSWER = 60
 _LIKELY_TURN = 50
 _LIKELY_VERDICT = 350
+# Of a race's cases, so many are run: whoever is hopeless runs no more.
+_LIKELY_RACE = 0.8
 # One battle of so many.
 _LIKELY_BREAKTHROUGH = 0.1
 # Past runs are a sample: the next one may differ by so much from their mean.
@@ -143,10 +146,16 @@ def case_runs(
     if options.strategy == "textual_gradient":
         # One rewrite a round, tried on everything.
         likely, most = union, union
+    elif options.strategy == "few_shot":
+        most = race_cases(RACERS, validation) + FINALISTS * min(train, validation)
+        likely = most * _LIKELY_RACE
     else:
         # A parent may not know its batches yet; the winner alone is validated.
         tried = min(options.minibatch_size, train) * _proposals(options, train)
         likely, most = tried + validation / 2, min(train, tried) + tried + validation
+        if options.most_demos:
+            raced = race_cases(RACERS, validation) + FINALISTS * min(train, validation)
+            likely, most = (likely + raced * _LIKELY_RACE) / 2, max(most, raced)
     # At least: every rewrite is refused, or there is no failure to learn from.
     runs = Span(
         union + test,
@@ -175,6 +184,8 @@ def _rounds(options: OptimizerOptions) -> Span:
 def _rewrites(options: OptimizerOptions, *, train: int, trainable: int) -> Span:
     """How often the optimizer's model is asked."""
     rounds = _rounds(options)
+    if options.strategy == "few_shot":
+        return Span(0, 0, 0)
     if options.strategy == "textual_gradient":
         return rounds.times(trainable)
     # At least: no train case fails, so there is nothing to ask about.
@@ -211,6 +222,10 @@ def training_groups(
     # A rewrite may grow to the optimizer's bound.
     grown = Span(text.low, text.likely * 1.5, max(text.high, REWRITE_MAX_TOKENS))
     expected = mean_span(map(tokens_of, answers)).likely
+    demos = min(options.most_demos, train)
+    shown = case + Span(0, expected, expected)
+    # Learned demonstrations are paid on every call, as far as they are there yet.
+    grown += Span(0, shown.likely * demos / 2, shown.high * demos)
     answer = Span(1, max(_LIKELY_ANSWER / 4, expected), agent_max_tokens)
     groups = list[CallGroup]()
     if "agent" in models:

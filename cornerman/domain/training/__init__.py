@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cornerman.domain.datasets import DatasetOptions, Options
 from cornerman.domain.json_values import WholeNumber, problem, shown
-from cornerman.domain.training.candidates import Prompts
+from cornerman.domain.training.candidates import Prompt, Prompts
 from cornerman.domain.training.options import (
     CheckedPrompts,
     EvaluatorOptions,
@@ -141,6 +141,17 @@ def check_trainable(
             "agent is one chat call with that prompt",
             where,
         )
+    if is_chat_agent(graph):
+        _check_demo_outputs(prompts["system"], f"{where}.system")
+
+
+def _check_demo_outputs(prompt: Prompt, where: str) -> None:
+    for place, demo in enumerate(prompt.demos):
+        if not isinstance(demo.output, str):
+            raise problem(
+                f"{shown(demo.output)} is no text; the chat agent says texts",
+                f"{where}.demos.{place}.output",
+            )
 
 
 class TrainSpec(TrainingRequest):

@@ -8,11 +8,66 @@ Checkpoints in the forms that other programs read.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+MOST_DEMOS = 64
+
+
+def as_text(value: Any) -> str:
+    """A JSON value as a message holds it: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+class Demo(BaseModel):
+    """One demonstration: a case's inputs, and what is to be said to them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inputs: dict[str, Any] = Field(
+        min_length=1,
+        description="As a case's `inputs`.",
+        examples=[{"message": "My card was stolen!"}],
+    )
+    output: Any = Field(
+        description="What to answer; a text for the chat agent.", examples=["lost card"]
+    )
+    messages: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="Chat messages between the two, such as tool calls and their results.",
+        examples=[[]],
+    )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_empty(dump(self), "messages")
+
+    @property
+    def key(self) -> str:
+        """The same for every demonstration of the same inputs."""
+        return inputs_key(self.inputs)
+
+
+def inputs_key(inputs: dict[str, Any]) -> str:
+    """The same for the same inputs, in whatever order."""
+    return json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _without_empty(dumped: dict[str, Any], name: str) -> dict[str, Any]:
+    # Left out where there are none: what was stored before there were any stays the same.
+    if not dumped.get(name):
+        dumped.pop(name, None)
+    return dumped
 
 
 class Prompt(BaseModel):
@@ -40,6 +95,35 @@ class Prompt(BaseModel):
         description="Passed to the chat call, such as temperature.",
         examples=[{"temperature": 0}],
     )
+    demos: tuple[Demo, ...] = Field(
+        (),
+        max_length=MOST_DEMOS,
+        description=f"Demonstrations, at most {MOST_DEMOS}: the chat agent sends each as a user's "
+        "and an assistant's message before the case's own.",
+        examples=[[{"inputs": {"message": "My card was stolen!"}, "output": "lost card"}]],
+    )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = dump(self)
+        return _without_empty(dumped | {"demos": list(dumped.get("demos", ()))}, "demos")
+
+    @property
+    def as_shown(self) -> str:
+        """The text and the demonstrations, as people compare them."""
+        if not self.demos:
+            return self.text
+        lines = [f"> {as_text(_only(demo.inputs))}\n{as_text(demo.output)}" for demo in self.demos]
+        return "\n\n".join([self.text, *lines])
+
+
+def _only(inputs: dict[str, Any]) -> Any:
+    return next(iter(inputs.values())) if len(inputs) == 1 else inputs
+
+
+def demos_of(prompts: Iterable[Prompt]) -> list[Demo]:
+    """All prompts' demonstrations."""
+    return [demo for prompt in prompts for demo in prompt.demos]
 
 
 Prompts = dict[str, Prompt]
@@ -181,7 +265,9 @@ def dspy_state(checkpoint: Checkpoint) -> dict[str, Any]:
         name: {
             "traces": [],
             "train": [],
-            "demos": [],
+            "demos": [
+                {**demo.inputs, "output": demo.output, "augmented": True} for demo in prompt.demos
+            ],
             "signature": {"instructions": prompt.text, "fields": []},
             "lm": None,
         }

@@ -50,6 +50,11 @@ class Lab(Protocol):
         """Accepted candidates in order; the first is the one the run started from."""
         ...
 
+    @property
+    def says_expected(self) -> bool:
+        """Whether a case's expected output is what the agent is to say, so that it can be shown."""
+        ...
+
     def results(self, candidate_id: str) -> Mapping[str, CaseResult]:
         """What is known of a candidate so far: result by case id (train and validation)."""
         ...

@@ -20,7 +20,9 @@ from cornerman.domain.json_values import (
     problem,
 )
 from cornerman.domain.runs import DEFAULT_CONCURRENT_CASES, MOST_CONCURRENT_CASES
-from cornerman.domain.training.candidates import Prompt, Prompts
+from cornerman.domain.training.candidates import MOST_DEMOS, Prompt, Prompts
+
+DEFAULT_DEMOS = 8
 
 
 def _check_prompts(prompts: Prompts) -> Prompts:
@@ -139,6 +141,18 @@ class RunnableOptions(BaseModel):
         return self
 
 
+class DemosOptions(Options):
+    """Demonstrations that a search may put into a prompt."""
+
+    max: WholeNumber = Field(
+        DEFAULT_DEMOS,
+        ge=0,
+        le=MOST_DEMOS,
+        description="Most in one prompt; with fewer train cases, as many as there are.",
+        examples=[8],
+    )
+
+
 class OptimizerOptions(Options):
     """Search settings. The optional stops are checked before any work is started."""
 
@@ -169,8 +183,15 @@ class OptimizerOptions(Options):
     )
     strategy: str = Field(
         "reflective",
-        description="`reflective`, `textual_gradient`, `gepa` (extra) or an allowed module:name.",
+        description="`reflective`, `few_shot`, `textual_gradient`, `gepa` (extra) or an allowed "
+        "module:name.",
         examples=["reflective"],
+    )
+    demos: DemosOptions | None = Field(
+        None,
+        description="Let `reflective` learn demonstrations from the train cases beside the text; "
+        "`few_shot` learns them alone.",
+        examples=[{"max": 8}],
     )
     patience: WholeNumber | None = Field(
         None,
@@ -211,6 +232,26 @@ class OptimizerOptions(Options):
     minibatch_size: WholeNumber = Field(
         3, ge=1, le=50, description="Train cases that a rewrite is first tried on.", examples=[3]
     )
+
+    @property
+    def most_demos(self) -> int:
+        """Demonstrations that a search may put into one prompt; 0: none."""
+        if self.demos is not None:
+            return self.demos.max
+        return DEFAULT_DEMOS if self.strategy == "few_shot" else 0
+
+    @model_validator(mode="after")
+    def _demos_fit(self) -> OptimizerOptions:
+        if self.strategy in ("textual_gradient", "gepa") and self.most_demos:
+            raise problem(
+                f"{self.strategy} learns no demonstrations; reflective and few_shot do",
+                "optimizer.demos",
+            )
+        if self.strategy == "few_shot" and not self.most_demos:
+            raise problem(
+                "is 0, and few_shot learns nothing else; give 1 to 64", "optimizer.demos.max"
+            )
+        return self
 
     def cases_at_once(self, most: int) -> int:
         """Cases that really run at once, where MAX_CONCURRENT_CASES is `most`."""

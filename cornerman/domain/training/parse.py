@@ -62,6 +62,7 @@ _KINDS = {
     "dict": "an object",
     "model": "an object",
     "list": "a list",
+    "tuple": "a list",
 }
 
 
@@ -150,6 +151,8 @@ def _word(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
 def _word_shape(kind: str, value: str, context: Mapping[str, Any], message: str) -> str:
     if kind == "too_short":
         return f"is empty; at least {context['min_length']} needed"
+    if kind == "too_long":
+        return f"has {context['actual_length']}, over the limit of {context['max_length']}"
     if kind == "finite_number":
         return f"{value} is not a finite number"
     if kind == "string_pattern_mismatch":

@@ -45,7 +45,7 @@ def diff_checkpoints(before: Checkpoint, after: Checkpoint) -> dict[str, Any]:
 
 
 def _diff_prompt(name: str, before: Checkpoint, after: Checkpoint) -> dict[str, Any]:
-    old, new = (c.prompts[name].text if name in c.prompts else "" for c in (before, after))
+    old, new = (c.prompts[name].as_shown if name in c.prompts else "" for c in (before, after))
     parts = prompt_diff(old, new)
     return {
         "name": name,
