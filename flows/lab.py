@@ -179,6 +179,9 @@ class TrainingLab:
 
     async def evaluate_test(self, candidate: Candidate) -> list[CaseResult]:
         """Open the test split for a candidate; only the loop does, at its end."""
+        await self._context.db.write(
+            candidate_rows.create_candidate, self._context.run_id, candidate
+        )
         return await self._run(candidate, self._split.test, split="test")
 
     async def _run(

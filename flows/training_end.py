@@ -17,8 +17,10 @@ from cornerman.domain.statistics import (
     scores_by_case,
     too_few_words,
 )
+from cornerman.domain.training.candidates import demos_of
 from cornerman.domain.training.cases import CaseResult
 from cornerman.flows.agent_notes import agent_notes
+from cornerman.flows.demo_gains import demo_gains, gain_notes
 from cornerman.flows.training_run import TrainingRun
 from cornerman.storage import cases, checkpoints, events, ledger, runs
 
@@ -89,8 +91,17 @@ def _settle_totals(session: Any, run: TrainingRun) -> dict[str, Any]:
         "model_calls": ledger.count_run_calls(session, run_id),
         "ledger": ledger.read_ledger_summary(session, run_id),
         "cases": cases.count_case_statuses(session, run_id),
+        "calls_of": ledger.read_mean_calls(session, run_id, _compared(run)),
         "checkpoints": [checkpoint.as_dict() for checkpoint in reversed(stored)],
     }
+
+
+def _compared(run: TrainingRun) -> list[str]:
+    """The starting and the best candidate, where demonstrations are paid for."""
+    best = run.progress.incumbent
+    if best is None or not demos_of(best.prompts.values()):
+        return []
+    return [run.start.id, best.id]
 
 
 def _best_of(stored: list[dict[str, Any]], candidate_id: str) -> dict[str, Any] | None:
@@ -115,6 +126,8 @@ def _result(
     mine = _best_of(held["checkpoints"], best.id)
     # Two samples of the same prompts differ by chance alone; their difference says nothing.
     unchanged = best.prompts == run.start.prompts
+    tests = {name: _test_scores(run, name) for name in run.lab.candidate_ids()}
+    demos = demo_gains(run, best, tests, held["calls_of"])
     change = paired_improvement({} if unchanged else before, after, seed)
     return {
         "mode": "train",
@@ -148,7 +161,8 @@ def _result(
         "cases": held["cases"],
         "finish_reasons": dict(Counter(r.finish_reason for r in everything if r.finish_reason)),
         "results": [_line(result) for result in run.lab.all_results(best.id)],
-        "notes": agent_notes(run.context, held["ledger"]),
+        "notes": agent_notes(run.context, held["ledger"]) + gain_notes(demos),
+        **({} if demos is None else {"demonstrations": demos}),
         "simulated": run.context.simulated,
     }
 

@@ -19,6 +19,7 @@ from cornerman.domain.training.candidates import Candidate, Checkpoint, Prompt, 
 from cornerman.domain.training.options import is_chat_agent
 from cornerman.domain.training.parse import changed_fields, public_request, refuse_untrainable
 from cornerman.flows.battle_workflow import refuse_strange_addresses
+from cornerman.flows.demo_checks import check_demos
 from cornerman.flows.engine import Engine, make_context
 from cornerman.flows.training_run import TrainingRun
 from cornerman.optimizers import build_optimizer
@@ -64,6 +65,9 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
             # An agent of the user's own may give its kwargs any meaning.
             check_model_kwargs(prompts["system"].model_kwargs, field="prompts.system.model_kwargs")
         _require_prices(engine, spec, prompts)
+        check_demos(
+            spec, prompts, cases, engine.endpoint.prices, engine.settings.model_for("agent")
+        )
         llm = engine.llm(cache=spec.cache)
         stack.push_async_callback(llm.aclose)
         context = make_context(engine, spec, run_id, llm=llm, agent=agent, metering=metering)

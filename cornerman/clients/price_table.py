@@ -41,6 +41,12 @@ def find_rates(
     return _rates(f"genai-prices {provider_id}/{info.id}", prices, embedding=embedding)
 
 
+def find_window(model: str, base_url: str | None) -> int | None:
+    """Tokens that a model reads; None where the table does not say."""
+    found = _find_model(model, base_url)
+    return None if found is None else found[1].context_window
+
+
 @lru_cache(maxsize=1024)
 def _find_model(model: str, base_url: str | None) -> tuple[str, ModelInfo] | None:
     for name, provider_id, url in _lookups(model, base_url):

@@ -55,6 +55,14 @@ class PriceBook:
             raise UnpricedModelError(model)
         return rates
 
+    def context_window(self, model: str) -> int | None:
+        """Tokens that the model reads, where the table says so."""
+        if model in self._overrides or model.startswith(REHEARSAL_PREFIX):
+            return None
+        from cornerman.clients.price_table import find_window
+
+        return find_window(model, self._base_url)
+
     def cost_pico(
         self, model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0
     ) -> int:

@@ -145,7 +145,12 @@ class NewEvent:
 
 def case_subject(candidate_id: str, case_id: str, repeat: int) -> str:
     """The ledger's name for one case of one candidate."""
-    return f"case:{candidate_id}/{case_id}/{repeat}"
+    return f"{cases_prefix(candidate_id)}{case_id}/{repeat}"
+
+
+def cases_prefix(candidate_id: str) -> str:
+    """What the ledger's names of one candidate's cases begin with."""
+    return f"case:{candidate_id}/"
 
 
 def case_thread(run_id: str, candidate_id: str, case_id: str) -> str:

@@ -7,6 +7,7 @@ once, each key of a rewrite once.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -125,6 +126,8 @@ class MemoryLab:
         await self._spend(getattr(self.world, "calls_per_case", 1))
         seed = derived_seed(self.options.seed, f"case:{candidate.id}/{case.id}/{repeat}", 1)
         output = self.world.answer(candidate.prompts, case, seed)
+        if inspect.isawaitable(output):
+            output = await output
         score = self.world.score(case, output)
         return CaseResult(
             case=case,
@@ -159,7 +162,8 @@ class MemoryLab:
         if name not in self._answers:
             await self._spend()
             seed = derived_seed(self.options.seed, "rewrite", name)
-            self._answers[name] = self.world.rewrite(messages, seed)
+            answer: Any = self.world.rewrite(messages, seed)
+            self._answers[name] = await answer if inspect.isawaitable(answer) else answer
         return self._answers[name]
 
     async def decide(self, candidate: Candidate, *, accepted: bool, reason: str) -> None:
