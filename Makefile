@@ -78,7 +78,7 @@ lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
 	@$(COMPILE) $(ARGS) pyproject.toml --group agents -c requirements/base.txt \
 		-o requirements/agents.txt
 	@$(COMPILE) --resolution lowest-direct pyproject.toml -o requirements/oldest.txt
-	@$(COMPILE) $(ARGS) pyproject.toml --group dev --group agents --extra gepa --extra dask \
+	@$(COMPILE) $(ARGS) pyproject.toml --group dev --group agents --extra gepa --extra dask --extra parquet \
 		-c requirements/base.txt -o requirements/dev.txt
 	@$(COMPILE) $(ARGS) --group peers -o requirements/peers.txt
 

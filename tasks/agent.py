@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cornerman.clients.llm import LLM
 from cornerman.domain.money.ledger import CallScope
@@ -124,11 +124,36 @@ def _as_text(value: Any) -> str:
 
 
 def chat_messages(prompt: Prompt, inputs: Mapping[str, Any]) -> Messages:
-    """The default agent's one call: the prompt as system message, the inputs as user message."""
+    """The default agent's one call: the prompt as system message, then the inputs.
+
+    Inputs that are a conversation (`messages`) stay one; any others are one user message.
+    """
+    talk = talk_of(inputs) or [{"role": "user", "content": user_text(inputs)}]
     return [
         {"role": "system", "content": fill_prompt(prompt.text, inputs)},
-        {"role": "user", "content": user_text(inputs)},
+        *(_spoken(message) for message in talk),
     ]
+
+
+def talk_of(inputs: Mapping[str, Any]) -> Messages | None:
+    """The conversation that inputs hold under `messages`; None when they hold none."""
+    held = inputs.get("messages")
+    if not isinstance(held, list):
+        return None
+    messages = cast("list[Any]", held)
+    is_talk = all(isinstance(one, Mapping) and "content" in one for one in messages)
+    return list(cast("Messages", messages)) if is_talk else None
+
+
+def _spoken(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as a call without tools takes it: what was called, and what came back, as text."""
+    role, content = message.get("role"), message["content"]
+    text = content if isinstance(content, str) else _as_text(content)
+    if calls := message.get("tool_calls"):
+        text = f"{text}\n{_as_text(calls)}".strip()
+    if role in ("user", "assistant", "system"):
+        return {"role": role, "content": text}
+    return {"role": "user", "content": f"[{message.get('name') or role}] {text}"}
 
 
 def user_text(inputs: Mapping[str, Any]) -> str:

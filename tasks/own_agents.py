@@ -25,6 +25,7 @@ from cornerman.tasks.agent import (
     chat_agent,
     fill_prompt,
     system_prompt,
+    talk_of,
     user_text,
 )
 
@@ -174,7 +175,7 @@ def message_list(
     Inputs that are a conversation (`messages`) stay one; any others are one user message. Where
     only what is new is sent, the agent has had its system message with the first turn.
     """
-    talk = _talk(inputs)
+    talk = talk_of(inputs)
     told = [_message("user", user_text(inputs))] if talk is None else talk
     instructions = instructions_of(inputs, prompts, context)
     if not instructions or (context.turn and talk is not None and _is_new_only(talk)):
@@ -189,11 +190,6 @@ def instructions_of(
     system = system_prompt(prompts)
     filled = "" if system is None else fill_prompt(str(system), inputs)
     return "\n\n".join(part for part in (filled, context.situation) if part)
-
-
-def _talk(inputs: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    held = inputs.get("messages")
-    return list(cast("list[dict[str, Any]]", held)) if isinstance(held, list) else None
 
 
 def _is_new_only(talk: list[dict[str, Any]]) -> bool:
@@ -224,7 +220,7 @@ def _pydantic_ai_agent(target: Any) -> Agent:
 
 def _asked_and_before(inputs: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """What the agent is asked now, and the conversation before it."""
-    talk = _talk(inputs)
+    talk = talk_of(inputs)
     if not talk:
         return user_text(inputs), []
     return str(talk[-1].get("content") or ""), talk[:-1]
@@ -249,7 +245,7 @@ def _openai_agent(target: Any) -> Agent:
         runner: Any = sys.modules["agents"].Runner  # pyright: ignore[reportAttributeAccessIssue]
         instructions = instructions_of(inputs, prompts, context)
         used = target.clone(instructions=instructions) if instructions else target
-        given = _talk(inputs) or user_text(inputs)
+        given = talk_of(inputs) or user_text(inputs)
         return (await runner.run(used, given)).final_output
 
     return agent
@@ -285,7 +281,7 @@ def _dspy_inputs(inputs: dict[str, Any], fields: Mapping[str, Any]) -> dict[str,
 
     A field of another name gets what was said last, and one of dspy.History what came before.
     """
-    if _talk(inputs) is None:
+    if talk_of(inputs) is None:
         return inputs
     asked, before = _asked_and_before(inputs)
     given = {name: value for name, value in inputs.items() if name in fields}

@@ -117,6 +117,15 @@ class ColumnOptions(Options):
         description="Column of the expected output; null: the dataset has none.",
         examples=["answer"],
     )
+    messages: str | None = Field(
+        None,
+        min_length=1,
+        description="Column that holds a conversation, as `{role, content}` messages: the "
+        "assistant's last message is the expected output, what came before it the input "
+        "`messages`. With it, `inputs` names further inputs, and `expected_output` another "
+        "column than the conversation.",
+        examples=["messages"],
+    )
     metadata: Columns | None = Field(
         None, description="Columns kept as metadata, in any form of `inputs`.", examples=[["topic"]]
     )
@@ -136,7 +145,8 @@ class DatasetOptions(Options):
     path: str | None = Field(
         None,
         min_length=1,
-        description="A JSON, JSONL or CSV file, relative to the folder of the spec.",
+        description="A JSON, JSONL, CSV, TSV or Parquet file, also with `.gz`, relative to the "
+        "folder of the spec.",
         examples=["cases.jsonl"],
     )
     columns: ColumnOptions | None = Field(
