@@ -78,8 +78,8 @@ lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
 	@$(COMPILE) $(ARGS) pyproject.toml --group agents -c requirements/base.txt \
 		-o requirements/agents.txt
 	@$(COMPILE) --resolution lowest-direct pyproject.toml -o requirements/oldest.txt
-	@$(COMPILE) $(ARGS) pyproject.toml --group dev --group agents --extra gepa --extra dask --extra parquet \
-		-c requirements/base.txt -o requirements/dev.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --group dev --group agents --extra gepa --extra dask \
+		--extra parquet --extra inspect -c requirements/base.txt -o requirements/dev.txt
 	@$(COMPILE) $(ARGS) --group peers -o requirements/peers.txt
 
 clean:  ## Remove both environments and every cache

@@ -31,7 +31,15 @@ _TEXT_PARTS = ("text", "input_text", "output_text")
 
 
 class ChatFormError(ValueError):
-    """Why a value is no conversation that makes a case; worded to follow the place it is at."""
+    """Why a value is no conversation that makes a case; worded to follow the place it is at.
+
+    Args:
+        kind: The same in a word or two, by which such values are counted.
+    """
+
+    def __init__(self, text: str, kind: str = "not a conversation") -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -177,7 +185,7 @@ def split_talk(messages: Sequence[Message]) -> Talk:
     last = answered[-1]
     talk = whole_talk(messages[:last])
     if not talk.messages:
-        raise ChatFormError("has nothing before the assistant's last message")
+        raise ChatFormError("has nothing before the assistant's last message", "no input")
     return Talk(talk.messages, answer_of(messages[last]), talk.system)
 
 
