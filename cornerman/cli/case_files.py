@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,22 @@ def add_cases(path: Path, cases: Iterable[dict[str, Any]]) -> tuple[int, int]:
     Raises:
         BadInputError: The file is there and holds something else than cases.
     """
+    with _alone(path):
+        return _add(path, cases)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Generator[None]:
+    """Keep others from adding to the folder's files meanwhile: two nightly jobs may overlap."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _add(path: Path, cases: Iterable[dict[str, Any]]) -> tuple[int, int]:
     from cornerman.domain.datasets import DatasetOptions
     from cornerman.domain.datasets.likeness import content_key
     from cornerman.domain.datasets.load import load_cases

@@ -11,6 +11,7 @@ import typer
 from cornerman.cli.output import FAILED, Out, shown
 from cornerman.cli.store import JsonOption, command_group
 from cornerman.domain.errors import BadInputError
+from cornerman.domain.texts import counted
 
 if TYPE_CHECKING:
     from cornerman.domain.datasets import DatasetOptions
@@ -58,7 +59,7 @@ def import_file(
             "prompts": made.prompts,
         }
     )
-    out.say(f"{len(made.cases)} cases in {output}.", style="bold")
+    out.say(f"{counted(len(made.cases), 'case')} in {output}.", style="bold")
     for line in made.skipped_words():
         out.say(line, style="yellow")
     for line in made.notes:
@@ -174,7 +175,7 @@ def _of_spec(spec: Mapping[str, Any]) -> tuple[DatasetOptions, int | None]:
 
 def _say(out: Out, found: Checked) -> None:
     splits = ", ".join(f"{name} {count}" for name, count in found.splits.items())
-    out.say(f"{found.cases} cases: {splits}.", style="bold")
+    out.say(f"{counted(found.cases, 'case')}: {splits}.", style="bold")
     for finding in found.findings:
         style = "red" if finding.level == "fault" else "yellow"
         out.say(f"{finding.level}: {finding.message}.".replace("..", "."), style=style)

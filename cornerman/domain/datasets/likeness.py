@@ -25,7 +25,8 @@ def plain_text(value: Any) -> str:
     """A value's texts without what writers vary: case, width, spaces, punctuation."""
     if isinstance(value, str):
         folded = unicodedata.normalize("NFKC", value).casefold()
-        return _SPACES.sub(" ", _MARKS.sub(" ", folded)).strip()
+        # What is nothing but marks is told apart by them.
+        return _SPACES.sub(" ", _MARKS.sub(" ", folded)).strip() or folded.strip()
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
         return "\x1f".join(f"{key}={plain_text(fields[key])}" for key in sorted(fields))

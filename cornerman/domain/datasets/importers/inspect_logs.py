@@ -19,6 +19,7 @@ from cornerman.domain.datasets.content import (
     read_text,
 )
 from cornerman.domain.datasets.importers.made import Made
+from cornerman.domain.texts import counted
 
 ENDINGS = (".eval", ".json")
 
@@ -50,12 +51,12 @@ def import_inspect(path: Path) -> Made:
         _add(made, place, sample)
         without += len(made.cases) > before and made.cases[-1]["expected_output"] is None
     if without:
-        made.notes.append(f"{without} cases have no expected output: their samples had no target")
+        made.notes.append(f"no expected output in {counted(without, 'case')}: there was no target")
     several = sum(isinstance(case["expected_output"], list) for case in made.cases)
     if several:
         made.notes.append(
-            f"{several} cases have several targets, any of which is right, as a list; exact_match "
-            "compares with the whole list"
+            f"several targets in {counted(several, 'case')}, any of which is right, as a list; "
+            "exact_match compares with the whole list"
         )
     return made
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cornerman.domain.datasets.chat import ChatFormError, Talk
 from cornerman.domain.json_values import json_fault, shown
+from cornerman.domain.texts import counted
 
 _LONGEST_ID = 200
 
@@ -113,13 +114,13 @@ class Made:
         if len(texts) == 1:
             self.prompts.extend(texts)
             self.notes.append(
-                f"{len(self._system)} cases have one system message, kept in metadata.system; "
-                f"begin your spec's prompt with it: {shown(next(iter(texts)))}"
+                f"the same system message in {counted(len(self._system), 'case')}, kept in "
+                f"metadata.system; begin your spec's prompt with it: {shown(next(iter(texts)))}"
             )
         elif texts:
             self.notes.append(
-                f"{len(self._system)} cases have {len(texts)} different system messages, kept as "
-                "the input `system`; a prompt may say {system}"
+                f"{len(texts)} different system messages in {counted(len(self._system), 'case')}, "
+                "kept as the input `system`; a prompt may say {system}"
             )
         content = Counter(
             json.dumps([case["inputs"], case["expected_output"]], sort_keys=True)
@@ -127,7 +128,9 @@ class Made:
         )
         repeated = sum(count - 1 for count in content.values())
         if repeated:
-            self.notes.append(f"{repeated} cases repeat another one; see: cornerman dataset check")
+            self.notes.append(
+                f"{counted(repeated, 'case')} like another one; see: cornerman dataset check"
+            )
         return self
 
     def skipped_words(self) -> list[str]:

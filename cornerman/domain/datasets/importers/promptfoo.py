@@ -53,7 +53,10 @@ def import_promptfoo(path: Path) -> Made:
         if isinstance(test, str):
             made.skip(test, place)
             continue
-        asserts = asserts_of(default, test, templates)
+        asserts = [
+            {**one, "value": folder.value(one["value"])} if "value" in one else one
+            for one in asserts_of(default, test, templates)
+        ]
         types.update(str(one.get("type")) for one in asserts)
         for inputs in _combinations(folder, place, default, test):
             before = len(made.cases)
@@ -63,7 +66,7 @@ def import_promptfoo(path: Path) -> Made:
     made.notes += evaluators_note(types, without)
     if folder.kept:
         made.notes.append(
-            f"{folder.kept} variables name files that are no text, such as {folder.kept_first}; "
+            f"{folder.kept} values name files that are no text, such as {folder.kept_first}; "
             "they are left as they are"
         )
     return made

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
 
+from cornerman.domain.texts import counted
+
 # What an assertion's value is: the answer itself, an answer to be like, or a part of it.
 _EQUAL = ("equals",)
 _REFERENCE = (
@@ -95,7 +97,8 @@ def _flat(held: Any, templates: Mapping[str, Any]) -> list[dict[str, Any]]:
             reference = str(fields.get("$ref", "")).rpartition("/")[2]
             if isinstance(templates.get(reference), Mapping):
                 fields = {**templates[reference], **fields}
-            if fields.get("type") == "assert-set":
+            # A set of which one suffices (`or`) stays as it is.
+            if fields.get("type") in ("assert-set", "and"):
                 found += _flat(fields.get("assert"), templates)
             else:
                 found.append({k: v for k, v in fields.items() if k != "$ref"})
@@ -106,8 +109,10 @@ def expected_of(asserts: list[dict[str, Any]]) -> Any:
     """The output that assertions expect; None where none of them says one."""
     for kinds in _EXPECTED:
         for one in asserts:
-            if one.get("type") in kinds and one.get("value") not in (None, ""):
-                return one["value"]
+            value = one.get("value")
+            is_code = isinstance(value, str) and value.startswith("file://")
+            if one.get("type") in kinds and value not in (None, "") and not is_code:
+                return value
     return None
 
 
@@ -125,7 +130,7 @@ def evaluators_note(types: Counter[str], without: int) -> list[str]:
     if other:
         notes.append(f"kept in metadata.assert, and checked by no evaluator: {_counts(other)}")
     if without:
-        notes.append(f"{without} cases have no expected output: no assertion names one")
+        notes.append(f"no expected output in {counted(without, 'case')}: no assertion names one")
     return notes
 
 

@@ -62,7 +62,7 @@ class Folder:
     """Where a config's references start from.
 
     Args:
-        kept: How many variables name files that are no text, and the first of them.
+        kept: How many variables and assertions name files that are no text, and the first.
     """
 
     path: Path
@@ -150,11 +150,12 @@ class Folder:
                 for one in self.objects(reference):
                     found |= self.variables(one)
             return found
-        return {str(name): self._value(value) for name, value in as_map(held).items()}
+        return {str(name): self.value(value) for name, value in as_map(held).items()}
 
-    def _value(self, value: Any) -> Any:
+    def value(self, value: Any) -> Any:
+        """A value, or what the text file holds that it names."""
         if isinstance(value, list):
-            return [self._value(one) for one in cast("list[Any]", value)]
+            return [self.value(one) for one in cast("list[Any]", value)]
         if not isinstance(value, str) or not value.startswith(_SCHEME):
             return value
         ending = Path(value).suffix.lower()
