@@ -180,7 +180,7 @@ def split_talk(messages: Sequence[Message]) -> Talk:
     ]
     if not answered:
         raise ChatFormError(
-            "has no message of the assistant, whose last one is the expected output"
+            "has no message of the assistant, whose last one is the expected output", "no output"
         )
     last = answered[-1]
     talk = whole_talk(messages[:last])

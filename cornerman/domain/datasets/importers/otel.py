@@ -70,7 +70,11 @@ def _add(made: Made, entry: Entry, messages: list[Any]) -> None:
         reason = "a call whose messages were not recorded" if is_call else "no call of a model"
         return made.skip(reason, entry.place)
     try:
-        talk = split_talk(messages_of(messages))
+        found = messages_of(messages)
+        # What the assistant said before is no answer to what it was asked last.
+        if found[-1]["role"] != "assistant":
+            return made.skip("no output", entry.place)
+        talk = split_talk(found)
     except ChatFormError as error:
         return made.skip(error, entry.place)
     trace, span = entry.key

@@ -27,6 +27,7 @@ from cornerman.domain.datasets.importers.promptfoo_files import (
     read_document,
     without_scheme,
 )
+from cornerman.domain.texts import counted
 
 ENDINGS = (".yaml", ".yml", ".json", ".jsonl", ".csv")
 
@@ -66,8 +67,8 @@ def import_promptfoo(path: Path) -> Made:
     made.notes += evaluators_note(types, without)
     if folder.kept:
         made.notes.append(
-            f"{folder.kept} values name files that are no text, such as {folder.kept_first}; "
-            "they are left as they are"
+            f"{counted(folder.kept, 'reference')} to a file that is no text, left as it is, such "
+            f"as {folder.kept_first}"
         )
     return made
 
