@@ -109,6 +109,7 @@ def check(
 def _dataset(file: str, columns: dict[str, str]) -> tuple[DatasetOptions, int | None]:
     """The dataset that a file is, or that a spec names, with the spec's max_cases."""
     from cornerman.domain.datasets import DatasetOptions
+    from cornerman.domain.training.parse import parse_spec_cases
 
     spec = _spec_in(file)
     if spec is not None and columns:
@@ -118,7 +119,7 @@ def _dataset(file: str, columns: dict[str, str]) -> tuple[DatasetOptions, int | 
             field="file",
         )
     if spec is not None:
-        return _of_spec(spec)
+        return parse_spec_cases(spec)
     path = Path(file).expanduser().resolve()
     wanted: dict[str, Any] = {"path": str(path)}
     if columns:
@@ -150,27 +151,6 @@ def _spec_in(file: str) -> Mapping[str, Any] | None:
         field="file",
         hint="Give a spec as for cornerman train, or a dataset's file.",
     )
-
-
-def _of_spec(spec: Mapping[str, Any]) -> tuple[DatasetOptions, int | None]:
-    from pydantic import BaseModel, Field, ValidationError
-
-    from cornerman.domain.training import TrainSpec
-    from cornerman.domain.training.parse import bad_input
-
-    class OfDataset(BaseModel):
-        """The part of a spec that is about its cases."""
-
-        dataset: DatasetOptions
-        max_cases: int | None = Field(None, gt=0)
-
-    try:
-        held = OfDataset.model_validate(
-            {name: spec[name] for name in ("dataset", "max_cases") if name in spec}
-        )
-    except ValidationError as error:
-        raise bad_input(error, TrainSpec) from error
-    return held.dataset, held.max_cases
 
 
 def _say(out: Out, found: Checked) -> None:
