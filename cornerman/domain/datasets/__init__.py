@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -92,7 +92,7 @@ def _column_names(value: Any) -> Any:
         names = list(value)
     else:
         names = [value]
-    if names and all(isinstance(name, str) and name for name in names):
+    if all(isinstance(name, str) and name for name in names) and (names or value == {}):
         return value
     raise problem(
         f"{shown(value)} is not a column's name, a list of them, or a mapping such as "
@@ -132,6 +132,23 @@ class ColumnOptions(Options):
     id: str | None = Field(
         None, description="Column of unique ids; empty: the position.", examples=["id"]
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _conversation_alone(cls, given: Any) -> Any:
+        """With `messages`, only what is named besides is read; said so that a dump keeps it."""
+        if (
+            not isinstance(given, Mapping)
+            or cast("Mapping[str, Any]", given).get("messages") is None
+        ):
+            return given
+        return {"inputs": {}, "expected_output": None, **given}
+
+    @model_validator(mode="after")
+    def _some_inputs(self) -> ColumnOptions:
+        if not self.inputs and self.messages is None:
+            raise problem("is empty; name at least one column", "dataset.columns.inputs")
+        return self
 
 
 class DatasetOptions(Options):

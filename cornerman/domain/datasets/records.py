@@ -81,10 +81,9 @@ def _conversation(
     whole conversation is the input. System messages become the input `system`: the trained prompt
     takes their place, and may say `{system}` where they hold what differs from case to case.
     """
-    named = columns.model_fields_set
+    own = columns.expected_output is not None
     try:
         messages = messages_of(_cell(record, column, "messages"))
-        own = "expected_output" in named
         talk = whole_talk(messages) if own else split_talk(messages)
     except ChatFormError as fault:
         raise BadInputError(
@@ -94,7 +93,7 @@ def _conversation(
     inputs: dict[str, Any] = {"messages": talk.messages}
     if talk.system:
         inputs["system"] = talk.system
-    if "inputs" in named:
+    if columns.inputs:
         inputs = _pick(record, columns.inputs, "inputs") | inputs
     return inputs, _expected(record, columns) if own else talk.answer
 

@@ -262,6 +262,16 @@ def test_a_named_expected_output_leaves_the_conversation_whole(tmp_path: Path) -
     assert len(case.inputs["messages"]) == 5
 
 
+def test_columns_read_the_same_after_they_were_stored(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.jsonl", json.dumps({"messages": TALK, "best": "6", "inputs": "no"}))
+    for columns in ({"messages": "messages"}, {"messages": "messages", "expected_output": "best"}):
+        options = DatasetOptions.model_validate({"path": str(path), "columns": columns})
+        stored = DatasetOptions.model_validate(json.loads(options.model_dump_json()))
+        assert load_cases(stored) == load_cases(options)
+    with pytest.raises(ValueError, match="name at least one column"):
+        DatasetOptions.model_validate({"path": "x.csv", "columns": {"inputs": {}}})
+
+
 def test_reads_conversations_as_text_in_other_forms_and_from_parquet(tmp_path: Path) -> None:
     sharegpt = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
     expected = [{"role": "user", "content": "Hi"}]
