@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cornerman.cli.output import FAILED, Out, shown
+from cornerman.cli.output import FAILED, Out
 from cornerman.cli.store import JsonOption, command_group
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.texts import counted
@@ -65,8 +65,9 @@ def import_file(
     for line in made.notes:
         out.say(line)
     if made.prompts and not json:
-        out.say(f"{len(made.prompts)} prompts stood beside them, such as:")
-        out.say(f"  {shown(made.prompts[0])[:500]}")
+        out.say(f"{counted(len(made.prompts), 'prompt')} stood beside them:")
+        for prompt in made.prompts[:_PROMPTS]:
+            out.say(f"  {prompt[:500]}")
     out.say(f"Look at it with: cornerman dataset check {output}")
 
 
@@ -182,4 +183,5 @@ def _say(out: Out, found: Checked) -> None:
 
 
 _ROWS = 30
+_PROMPTS = 3
 _PRECISION = ("cases", "likely", "with_losses", "dataset")

@@ -82,7 +82,7 @@ def check_cases(
     findings = [
         *empty_inputs(cases),
         *repeated_cases(cases),
-        *contradictions(cases),
+        *contradictions(cases, labels=bool(labels)),
         *(leaks(cases, where) if not _is_small(split) else []),
         *missing_outputs(cases),
         *label_faults(labels),

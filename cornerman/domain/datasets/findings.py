@@ -128,8 +128,12 @@ def repeated_cases(cases: Sequence[Case]) -> list[Finding]:
     return found
 
 
-def contradictions(cases: Sequence[Case]) -> list[Finding]:
-    """Cases that ask the same and expect something else."""
+def contradictions(cases: Sequence[Case], *, labels: bool) -> list[Finding]:
+    """Cases that ask the same and expect something else.
+
+    Args:
+        labels: Expected outputs are labels, of which one is right; free texts may differ.
+    """
     found = list[Finding]()
     answered = [case for case in cases if case.expected_output is not None]
     exact = _conflicting(answered, lambda case: content_key(case.inputs, None))
@@ -138,10 +142,10 @@ def contradictions(cases: Sequence[Case]) -> list[Finding]:
         found.append(
             _found(
                 "contradiction",
-                "fault",
+                "fault" if labels else "warning",
                 wrong,
                 "with the same inputs and another expected output, such as "
-                f"{_answers(exact[0])}: no prompt gets all of them right",
+                f"{_answers(exact[0])}" + (": no prompt gets all of them right" if labels else ""),
             )
         )
     known = {case.id for group in exact for case in group}
@@ -173,30 +177,34 @@ def _answers(group: Sequence[Case]) -> str:
 
 
 def leaks(cases: Sequence[Case], where: Assignment) -> list[Finding]:
-    """Cases of one split whose like is in another one."""
-    leaked = list[Case]()
+    """Cases of one split whose like is in another one.
+
+    The like asks exactly the same, or nearly the same and expects it too.
+    """
+    leaked = dict[str, Case]()
     example = ""
-    seen_in = {"test": 0, "validation": 0}
-    for group in _grouped(cases, _near):
+    asked_again = _grouped(cases, lambda case: content_key(case.inputs, None))
+    for group in [*asked_again, *_grouped(cases, _near)]:
         splits = {case.id: where.get(case.id, ["?"])[0] for case in group}
         if len(set(splits.values())) < 2:
             continue
         # Train is learned from; what is in it too is no test of anything.
         first = "train" if "train" in splits.values() else "validation"
         later = [case for case in group if splits[case.id] != first]
-        leaked += later
-        for case in later:
-            seen_in[splits[case.id]] += 1
+        leaked |= {case.id: case for case in later}
         known = next(case.id for case in group if splits[case.id] == first)
         example = example or f"{later[0].id} ({splits[later[0].id]}) and {known} ({first})"
     if not leaked:
         return []
     sizes = Counter(split for splits in where.values() for split in splits)
+    seen_in = Counter(where[case_id][0] for case_id in leaked)
     counts = " and ".join(
-        f"{count} of {sizes[name]} {name} cases" for name, count in seen_in.items() if count
+        f"{seen_in[name]} of {sizes[name]} {name} cases"
+        for name in ("test", "validation")
+        if seen_in[name]
     )
     message = f"{counts} found in an earlier split too, such as {example}: scores flatter"
-    return [_said("leak", "fault", leaked, message)]
+    return [_said("leak", "fault", list(leaked.values()), message)]
 
 
 def missing_outputs(cases: Sequence[Case]) -> list[Finding]:

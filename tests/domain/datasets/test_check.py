@@ -70,10 +70,24 @@ def test_a_case_whose_like_is_in_an_earlier_split_is_a_leak(spelling: str) -> No
     assert f"{like.id} (test) and c{number} (train)" in message(checked, "leak")
 
 
+def test_the_same_question_in_two_splits_leaks_whatever_is_expected() -> None:
+    cases = dataset()
+    known = in_split(cases, "train")
+    for extra in range(500):
+        like = Case(f"x{extra}", 200, dict(known.inputs), "in other words")
+        if like in split_cases([*cases, like], SPLIT).test:
+            break
+    assert found(check_cases([*cases, like], SPLIT))["leak"] == "fault"
+
+
 def test_the_same_question_with_another_answer_is_a_contradiction() -> None:
     checked = check_cases(dataset(200, ("question 0", "something else")), SPLIT)
-    assert found(checked)["contradiction"] == "fault"
+    assert found(checked)["contradiction"] == "warning"  # free texts may differ
     assert "c0 ('answer 0') and c200 ('something else')" in message(checked, "contradiction")
+    rows = [(f"mail {n}", "spam" if n % 2 else "ham") for n in range(200)]
+    labelled = check_cases(dataset(0, *rows, ("mail 0", "spam")), SPLIT)
+    assert found(labelled)["contradiction"] == "fault"
+    assert "no prompt gets all of them right" in message(labelled, "contradiction")
     near = check_cases(dataset(200, ("question 0!", "something else")), SPLIT)
     assert found(near)["near_contradiction"] == "warning"
 

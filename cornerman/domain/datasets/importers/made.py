@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cornerman.domain.datasets.chat import ChatFormError, Talk
-from cornerman.domain.json_values import json_fault, shown
+from cornerman.domain.json_values import json_fault
 from cornerman.domain.texts import counted
 
 _LONGEST_ID = 200
@@ -115,7 +115,7 @@ class Made:
             self.prompts.extend(texts)
             self.notes.append(
                 f"the same system message in {counted(len(self._system), 'case')}, kept in "
-                f"metadata.system; begin your spec's prompt with it: {shown(next(iter(texts)))}"
+                "metadata.system; begin your spec's prompt with it"
             )
         elif texts:
             self.notes.append(
