@@ -1,7 +1,7 @@
 """A conversation as a case: what was said before the last answer, and that answer.
 
-The forms in which tools keep messages, made one: `{"role", "content"}`, with `name`, `tool_calls`
-and `tool_call_id` where there are such.
+The forms in which tools keep messages, made the one that chat completions take: `{"role",
+"content"}`, with `name`, `tool_calls` and `tool_call_id` where there are such.
 """
 
 from __future__ import annotations
@@ -77,7 +77,21 @@ def messages_of(value: Any) -> list[Message]:
         value = value["messages"]
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise ChatFormError(f"{shown(value)} is not a list of messages")
-    return [_message(one, place) for place, one in enumerate(cast("Sequence[Any]", value))]
+    found = [_message(one, place) for place, one in enumerate(cast("Sequence[Any]", value))]
+    _name_calls(found)
+    return found
+
+
+def _name_calls(messages: Sequence[Message]) -> None:
+    """Give calls of tools that have no id one, and results the id of the call that they are of."""
+    waiting = list[str]()
+    for place, message in enumerate(messages):
+        for number, call in enumerate(message.get("tool_calls", [])):
+            call.setdefault("id", f"call_{place}_{number}")
+            waiting.append(call["id"])
+        if message["role"] == "tool" and waiting:
+            first = waiting.pop(0)
+            message.setdefault("tool_call_id", first)
 
 
 def _message(value: Any, place: int) -> Message:
@@ -97,7 +111,7 @@ def _message(value: Any, place: int) -> Message:
     for name in ("name", "tool_call_id", "weight"):
         if value.get(name) is not None:
             found[name] = value[name]
-    if calls := tool_calls_of(value):
+    if calls := _calls_of(value):
         found["tool_calls"] = calls
     return found
 
@@ -125,8 +139,8 @@ def _part_text(part: Any) -> str | None:
     return None
 
 
-def tool_calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A message's calls of tools as `{"name", "arguments"}`, arguments parsed where they can be."""
+def _calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A message's calls of tools, as chat completions have them."""
     held = message.get("tool_calls") or message.get("function_call")
     calls = [held] if isinstance(held, Mapping) else held
     found = list[dict[str, Any]]()
@@ -138,13 +152,13 @@ def tool_calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
         arguments = inner.get("arguments", inner.get("args", inner.get("input")))
         if isinstance(name, str):
             kept = {"id": call["id"]} if isinstance(call.get("id"), str) else {}
-            found.append({**kept, "name": name, "arguments": _parsed(arguments)})
+            text = arguments if isinstance(arguments, str) else _as_text(arguments or {})
+            function = {"name": name, "arguments": text}
+            found.append({**kept, "type": "function", "function": function})
     return found
 
 
-def _parsed(arguments: Any) -> Any:
-    if not isinstance(arguments, str):
-        return arguments
+def _parsed(arguments: str) -> Any:
     try:
         return json.loads(arguments)
     except (ValueError, RecursionError):
@@ -152,11 +166,12 @@ def _parsed(arguments: Any) -> Any:
 
 
 def answer_of(message: Message) -> Any:
-    """What an assistant's message comes to as an expected output; None when it is empty."""
-    calls = [
-        {name: held for name, held in call.items() if name != "id"}
-        for call in message.get("tool_calls", [])
-    ]
+    """What an assistant's message comes to as an expected output; None when it is empty.
+
+    Its calls are `{"name", "arguments"}`, arguments parsed where they can be.
+    """
+    made = [call["function"] for call in message.get("tool_calls", [])]
+    calls = [{"name": one["name"], "arguments": _parsed(one["arguments"])} for one in made]
     if calls:
         return {"content": message["content"] or None, "tool_calls": calls}
     return message["content"] or None

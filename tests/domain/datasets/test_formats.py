@@ -293,6 +293,21 @@ def test_an_answer_that_calls_a_tool_is_expected_with_its_arguments(tmp_path: Pa
     }
 
 
+def test_tools_in_a_conversation_take_one_form_with_ids(tmp_path: Path) -> None:
+    older = [
+        TALK[1],
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "7"},
+        TALK[2],
+    ]
+    messages = talk(tmp_path, older).inputs["messages"]
+    function = {"name": "f", "arguments": "{}"}
+    assert messages[1]["tool_calls"] == [
+        {"id": "call_1_0", "type": "function", "function": function}
+    ]
+    assert messages[2] == {"role": "tool", "name": "f", "content": "7", "tool_call_id": "call_1_0"}
+
+
 def test_an_answer_of_weight_0_is_not_the_one(tmp_path: Path) -> None:
     unlearned = {"role": "assistant", "content": "No.", "weight": 0}
     assert talk(tmp_path, [*TALK[1:4], unlearned]).expected_output == "Hello"

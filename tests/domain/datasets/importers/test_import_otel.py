@@ -13,7 +13,6 @@ from cornerman.domain.datasets.importers.made import Made
 from cornerman.domain.errors import BadInputError
 
 CALL = {"id": "c1", "name": "look", "arguments": '{"n": 1}'}
-SAID_CALL = {"id": "c1", "name": "look", "arguments": {"n": 1}}
 
 
 def value(held: Any) -> dict[str, Any]:
@@ -109,12 +108,12 @@ OLD = {
     "gen_ai.completion.0.role": "assistant",
     "gen_ai.completion.0.content": "It is lost.",
 }
+FUNCTION = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"n": 1}'}}
 ASKED = [
     {"role": "user", "content": "Where?"},
-    {"role": "assistant", "content": "", "tool_calls": [SAID_CALL]},
+    {"role": "assistant", "content": "", "tool_calls": [FUNCTION]},
     {"role": "tool", "content": "lost", "tool_call_id": "c1"},
 ]
-FUNCTION = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"n": 1}'}}
 EVENTS = [
     log(1, "gen_ai.system.message", {"content": "Be brief."}, **{"gen_ai.system": "openai"}),
     log(1, "gen_ai.user.message", {"content": "Where?"}),
