@@ -130,4 +130,6 @@ def test_check_refuses_what_is_neither(command: Command, tmp_path: Path) -> None
     spec = yaml.safe_dump({"dataset": {"cases": [{"inputs": {"q": 1}}]}})
     assert "--inputs is for a dataset's file" in refusal(spec, "x.yaml", "--inputs", "q")
     assert "x.csv, line 2 has no column 'inputs'" in refusal("q,a\n1,2\n", "x.csv")
-    assert command("dataset", "check", tmp_path / "gone.csv").code == 2
+    gone = command("dataset", "check", tmp_path / "gone.csv", "--json")
+    assert gone.code == 2 and gone.json()["message"].startswith("There is no file")
+    assert refusal('{"inputs": {}}\n{oops', "x.jsonl").startswith("x.jsonl, line 2 is not valid")

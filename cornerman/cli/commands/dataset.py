@@ -10,7 +10,7 @@ import typer
 
 from cornerman.cli.output import FAILED, Out
 from cornerman.cli.store import JsonOption, command_group
-from cornerman.domain.errors import BadInputError
+from cornerman.domain.errors import BadInputError, NotFoundError
 from cornerman.domain.texts import counted
 
 if TYPE_CHECKING:
@@ -95,12 +95,14 @@ def check(
     small, and how many cases a difference takes to be seen.
     """
     from cornerman.domain.datasets.check import GAINS, check_cases
+    from cornerman.domain.datasets.content import as_file
     from cornerman.domain.datasets.load import load_cases
 
     out = Out(json)
     given = {"inputs": inputs, "expected": expected, "messages": messages}
     options, max_cases = _dataset(file, {k: v for k, v in given.items() if v is not None})
-    cases = load_cases(options, max_cases=max_cases)
+    with as_file():
+        cases = load_cases(options, max_cases=max_cases)
     found = check_cases(cases, options.split, [*GAINS, *([gain] if gain else [])])
     out.document({"file": file, **found.as_dict()})
     _say(out, found)
@@ -122,6 +124,10 @@ def _dataset(file: str, columns: dict[str, str]) -> tuple[DatasetOptions, int | 
     if spec is not None:
         return parse_spec_cases(spec)
     path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise NotFoundError(
+            f"There is no file {file!r}.", field="file", hint="Give a dataset's file, or a SPEC."
+        )
     wanted: dict[str, Any] = {"path": str(path)}
     if columns:
         named: dict[str, Any] = {}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 import io
 import json
 import zlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,18 @@ class Record:
 def bad_file(text: str, hint: str = "") -> BadInputError:
     """The refusal of a dataset's file; `text` begins with its name or a place in it."""
     return BadInputError(f"{FIELD}: {text}", field=FIELD, hint=hint)
+
+
+@contextlib.contextmanager
+def as_file() -> Generator[None]:
+    """Have refusals speak of the file that a command was given, which no spec names."""
+    try:
+        yield
+    except BadInputError as error:
+        if error.field != FIELD:
+            raise
+        said = error.message.removeprefix(f"{FIELD}: ")
+        raise BadInputError(said, field="file", hint=error.hint) from error
 
 
 def ending_of(path: Path) -> tuple[str, bool]:

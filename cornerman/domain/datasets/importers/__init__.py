@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cornerman.domain.datasets.content import ending_of
+from cornerman.domain.datasets.content import as_file, ending_of
 from cornerman.domain.datasets.importers import inspect_logs, langfuse, openai, otel, promptfoo
 from cornerman.domain.datasets.importers.made import Made
 from cornerman.domain.errors import BadInputError, NotFoundError
@@ -46,7 +46,8 @@ def import_file(path: Path, source: str) -> Made:
             f"{', '.join(endings)}.",
             field="file",
         )
-    made = importer(path).finish()
+    with as_file():
+        made = importer(path).finish()
     if not made.cases:
         reasons = "; ".join(made.skipped_words()) or "it holds no records"
         raise BadInputError(f"{path.name} makes no case: {reasons}.", field="file")

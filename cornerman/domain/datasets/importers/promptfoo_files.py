@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,8 @@ _CODE = (".js", ".cjs", ".mjs", ".ts", ".mts", ".cts", ".py", ".rb", ".go", ".sh
 _TEXTS = (".txt", ".md", ".html", ".xml", ".j2")
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _ELSEWHERE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://")
+_WILD = "*?["
+_MOST_FILES = 10_000
 _SEPARATOR = re.compile(r"^---\s*$", re.MULTILINE)
 
 
@@ -68,6 +70,7 @@ class Folder:
     path: Path
     kept: int = 0
     kept_first: str = ""
+    _open: list[Path] = field(default_factory=list[Path])
 
     def file(self, reference: str) -> Path:
         """The file that a reference names.
@@ -76,7 +79,7 @@ class Folder:
             BadInputError: There is none.
         """
         path = self.path / without_scheme(reference)
-        if not path.is_file():
+        if "\x00" in reference or not path.is_file():
             raise bad_file(f"{reference!r} in the config names no file; looked for {path}")
         return path
 
@@ -106,18 +109,42 @@ class Folder:
             yield place, "tests in a spreadsheet; save it as CSV"
             return
         for path in self._files(plain):
+            if path in self._open:
+                yield place, "a file of tests that refers to itself"
+                continue
+            self._open.append(path)
             yield from self._in_file(path)
+            self._open.pop()
 
     def _files(self, plain: str) -> list[Path]:
+        """The files that a path, a folder or a pattern comes to.
+
+        Raises:
+            BadInputError: There is none of that name, or the pattern matches a whole disk.
+        """
+        if not plain.strip():
+            raise bad_file("a reference in the config names no file: it is empty")
         if (self.path / plain).is_dir():
             plain = f"{plain.rstrip('/')}/**/*"
-        if not any(mark in plain for mark in "*?["):
+        if not any(mark in plain for mark in _WILD):
             return [self.file(plain)]
-        base = Path(plain).anchor
-        root = Path(base) if base else self.path
-        found = sorted(root.glob(plain.removeprefix(base)))
         known = (".yaml", ".yml", ".json", *_TABLES)
-        return [path for path in found if path.is_file() and path.suffix.lower() in known]
+        return [path for path in self._matching(plain) if path.suffix.lower() in known]
+
+    def _matching(self, pattern: str) -> list[Path]:
+        anchor = Path(pattern).anchor
+        root = Path(anchor) if anchor else self.path
+        found = list[Path]()
+        try:
+            for path in root.glob(pattern.removeprefix(anchor)):
+                found.append(path)
+                if len(found) > _MOST_FILES:
+                    raise bad_file(
+                        f"{pattern!r} in the config matches more than {_MOST_FILES:,} files"
+                    )
+            return sorted(path for path in found if path.is_file())
+        except (OSError, ValueError, NotImplementedError) as error:
+            raise bad_file(f"{pattern!r} in the config cannot be looked up: {error}") from error
 
     def _in_file(self, path: Path) -> Iterator[tuple[Place, Any]]:
         ending = ending_of(path)[0]
@@ -172,9 +199,12 @@ class Folder:
         plain = without_scheme(reference)
         if Path(plain.split(":")[0]).suffix.lower() in _CODE or _ELSEWHERE.match(reference):
             return []
-        if not any(mark in plain for mark in "*?[") and not (self.path / plain).exists():
-            return []
-        paths = [self.file(plain)] if "*" not in plain else sorted(self.path.glob(plain))
+        if any(mark in plain for mark in _WILD):
+            paths = self._matching(plain)
+        else:
+            path = self.path / plain
+            # A prompt may be a text that merely looks like a file's name.
+            paths = [path] if path.is_file() else []
         found = list[str]()
         for path in paths:
             text = read_text(path)

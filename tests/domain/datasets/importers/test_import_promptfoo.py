@@ -193,6 +193,19 @@ def test_runs_and_fetches_nothing_and_counts_what_it_leaves(tmp_path: Path) -> N
     }
 
 
+def test_files_that_refer_to_themselves_and_patterns_without_end_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "sub/a.yaml", yaml.safe_dump([{"vars": {"q": 1}}, "file://sub/a.yaml"]))
+    made = config(tmp_path, tests="file://sub")
+    assert inputs(made) == [{"q": 1}]
+    assert dict(made.skipped) == {"a file of tests that refers to itself": 1}
+    monkeypatch.setattr("cornerman.domain.datasets.importers.promptfoo_files._MOST_FILES", 1)
+    write(tmp_path, "sub/b.yaml", "[]")
+    with pytest.raises(BadInputError, match="matches more than 1 files"):
+        config(tmp_path, tests="file://sub/*")
+
+
 def test_results_of_an_evaluation_bring_the_config_that_it_ran(tmp_path: Path) -> None:
     held = {"results": {"results": []}, "config": {"tests": [{"vars": {"q": 1}}]}}
     path = tmp_path / "output.json"
