@@ -79,7 +79,7 @@ lock: env-base  ## Renew the locks (ARGS=--upgrade takes newer releases)
 		-o requirements/agents.txt
 	@$(COMPILE) --resolution lowest-direct pyproject.toml -o requirements/oldest.txt
 	@$(COMPILE) $(ARGS) pyproject.toml --group dev --group agents --extra gepa --extra dask \
-		-c requirements/base.txt -o requirements/dev.txt
+		--extra parquet --extra inspect -c requirements/base.txt -o requirements/dev.txt
 	@$(COMPILE) $(ARGS) --group peers -o requirements/peers.txt
 
 clean:  ## Remove both environments and every cache

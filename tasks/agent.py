@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cornerman.clients.llm import LLM
 from cornerman.domain.money.ledger import CallScope
@@ -130,11 +130,14 @@ def fill_prompt(text: str, inputs: Mapping[str, Any]) -> str:
 
 
 def chat_messages(prompt: Prompt, inputs: Mapping[str, Any]) -> Messages:
-    """The default agent's one call: system message, demonstrations, the inputs as user message."""
+    """The default agent's one call: system message, demonstrations, then the inputs.
+
+    Inputs that are a conversation (`messages`) stay one; any others are one user message.
+    """
     return [
         {"role": "system", "content": fill_prompt(prompt.text, inputs)},
         *demo_messages(prompt),
-        {"role": "user", "content": user_text(inputs)},
+        *_asked(inputs),
     ]
 
 
@@ -142,10 +145,36 @@ def demo_messages(prompt: Prompt) -> Messages:
     """A prompt's demonstrations as turns: the inputs a user's, the output the assistant's."""
     turns: Messages = []
     for demo in prompt.demos:
-        turns.append({"role": "user", "content": user_text(demo.inputs)})
+        turns += _asked(demo.inputs)
         turns += copy.deepcopy(demo.messages)
         turns.append({"role": "assistant", "content": as_text(demo.output)})
     return turns
+
+
+def _asked(inputs: Mapping[str, Any]) -> Messages:
+    talk = talk_of(inputs) or [{"role": "user", "content": user_text(inputs)}]
+    return [_spoken(message) for message in talk]
+
+
+def talk_of(inputs: Mapping[str, Any]) -> Messages | None:
+    """The conversation that inputs hold under `messages`; None when they hold none."""
+    held = inputs.get("messages")
+    if not isinstance(held, list):
+        return None
+    messages = cast("list[Any]", held)
+    is_talk = all(isinstance(one, Mapping) and "content" in one for one in messages)
+    return list(cast("Messages", messages)) if is_talk else None
+
+
+def _spoken(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as a call without tools takes it: what was called, and what came back, as text."""
+    role, content = message.get("role"), message["content"]
+    text = content if isinstance(content, str) else as_text(content)
+    if calls := message.get("tool_calls"):
+        text = f"{text}\n{as_text(calls)}".strip()
+    if role in ("user", "assistant", "system"):
+        return {"role": role, "content": text}
+    return {"role": "user", "content": f"[{message.get('name') or role}] {text}"}
 
 
 def user_text(inputs: Mapping[str, Any]) -> str:

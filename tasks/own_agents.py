@@ -27,6 +27,7 @@ from cornerman.tasks.agent import (
     demo_messages,
     fill_prompt,
     system_prompt,
+    talk_of,
     user_text,
 )
 
@@ -176,7 +177,7 @@ def message_list(
     Inputs that are a conversation (`messages`) stay one; any others are one user message. Where
     only what is new is sent, the agent has had its system message with the first turn.
     """
-    talk = _talk(inputs)
+    talk = talk_of(inputs)
     told = [_message("user", user_text(inputs))] if talk is None else talk
     instructions = instructions_of(inputs, prompts, context)
     if context.turn and talk is not None and _is_new_only(talk):
@@ -194,11 +195,6 @@ def instructions_of(
     system = system_prompt(prompts)
     filled = "" if system is None else fill_prompt(str(system), inputs)
     return "\n\n".join(part for part in (filled, context.situation) if part)
-
-
-def _talk(inputs: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    held = inputs.get("messages")
-    return list(cast("list[dict[str, Any]]", held)) if isinstance(held, list) else None
 
 
 def _is_new_only(talk: list[dict[str, Any]]) -> bool:
@@ -233,14 +229,14 @@ def _shown_before(
 ) -> list[dict[str, Any]]:
     """The demonstrations of the prompt that stands first; a conversation has its own turns."""
     system = system_prompt(prompts)
-    if system is None or _talk(inputs) is not None:
+    if system is None or talk_of(inputs) is not None:
         return []
     return [turn for turn in demo_messages(system.prompt) if turn["role"] in ("user", "assistant")]
 
 
 def _asked_and_before(inputs: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """What the agent is asked now, and the conversation before it."""
-    talk = _talk(inputs)
+    talk = talk_of(inputs)
     if not talk:
         return user_text(inputs), []
     return str(talk[-1].get("content") or ""), talk[:-1]
@@ -265,7 +261,7 @@ def _openai_agent(target: Any) -> Agent:
         runner: Any = sys.modules["agents"].Runner  # pyright: ignore[reportAttributeAccessIssue]
         instructions = instructions_of(inputs, prompts, context)
         used = target.clone(instructions=instructions) if instructions else target
-        given = _talk(inputs) or user_text(inputs)
+        given = talk_of(inputs) or user_text(inputs)
         if shown := _shown_before(inputs, prompts):
             given = [*shown, _message("user", user_text(inputs))]
         return (await runner.run(used, given)).final_output
@@ -317,7 +313,7 @@ def _dspy_inputs(inputs: dict[str, Any], fields: Mapping[str, Any]) -> dict[str,
 
     A field of another name gets what was said last, and one of dspy.History what came before.
     """
-    if _talk(inputs) is None:
+    if talk_of(inputs) is None:
         return inputs
     asked, before = _asked_and_before(inputs)
     given = {name: value for name, value in inputs.items() if name in fields}

@@ -27,11 +27,7 @@ def read_spec(source: str) -> dict[str, Any]:
         NotFoundError: There is no such file.
         BadInputError: It is not YAML or JSON, or not a mapping.
     """
-    try:
-        # YAML holds JSON, save for tabs between tokens, which only JSON writers use.
-        spec: Any = read_yaml(_read(source).replace("\t", "  "))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInputError(f"{source} is neither YAML nor JSON: {error}", field="spec") from error
+    spec = _parsed(source)
     if not isinstance(spec, Mapping):
         raise BadInputError(
             f"{source} must hold a mapping with workflow_id, dataset, evaluators and prompts; "
@@ -40,8 +36,32 @@ def read_spec(source: str) -> dict[str, Any]:
         )
     if is_workflow(spec):
         return training_on_battles(dict(spec), source)
-    folder = Path.cwd() if source == _STDIN else Path(source).expanduser().resolve().parent
-    return _with_absolute_path(dict(spec), folder)
+    return _with_absolute_path(dict(spec), _folder(source))
+
+
+def read_document(source: str) -> Any:
+    """Return what a YAML or JSON file holds; the path of a spec's dataset is made absolute.
+
+    Raises:
+        NotFoundError: There is no such file.
+        BadInputError: It is neither.
+    """
+    held = _parsed(source)
+    if not isinstance(held, Mapping):
+        return held
+    return _with_absolute_path(dict(held), _folder(source))
+
+
+def _parsed(source: str) -> Any:
+    try:
+        # YAML holds JSON, save for tabs between tokens, which only JSON writers use.
+        return read_yaml(_read(source).replace("\t", "  "))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInputError(f"{source} is neither YAML nor JSON: {error}", field="spec") from error
+
+
+def _folder(source: str) -> Path:
+    return Path.cwd() if source == _STDIN else Path(source).expanduser().resolve().parent
 
 
 def _read(source: str) -> str:

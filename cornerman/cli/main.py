@@ -42,6 +42,7 @@ _COMMANDS = {
     "estimate": "commands.estimate",
     "checkpoints": "commands.checkpoints",
     "prompts": "commands.prompts",
+    "dataset": "commands.dataset",
     "personas": "commands.personas",
     "runs": "commands.runs",
     "kill-switch": "machine.kill_switch",

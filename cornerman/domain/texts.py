@@ -134,3 +134,8 @@ _VISIBLE = _visible_table()
 def visible(text: str) -> str:
     """Show control characters, terminal codes and direction overrides instead of obeying them."""
     return text.replace("\r\n", "\n").translate(_VISIBLE)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: `1 case`, `12 cases`."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from cornerman.cli.commands.export import export_run
+from cornerman.cli.output import Out
 from cornerman.cli.workflow_files import training_on_battles
 from cornerman.domain.battles.workflows import parse_workflow
 from cornerman.domain.errors import BadInputError, NotFoundError
@@ -17,7 +20,7 @@ from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.retrain import RetrainParameters
 from cornerman.flows.retrain import retrain
 from cornerman.flows.train import train_workflow
-from cornerman.tasks.battle_agent import battle_case
+from cornerman.tasks.battle_agent import ENTRYPOINT, SCORE, battle_case
 from tests.flows.test_battle_breakthroughs import TACTIC, best, promote, review, teach
 from tests.flows.test_battle_own_agents import own, uses_tools  # noqa: F401
 from tests.support.battle_arena import WORKFLOW, Arena, Request, lab_workflow
@@ -141,3 +144,26 @@ async def test_a_case_that_names_an_address_of_its_own_is_refused(arena: Arena) 
     with pytest.raises(BadInputError, match="names an address"):
         await train_workflow(TrainParameters.model_validate(spec | {"run_id": "t2"}))
     assert arena.server.total == before
+
+
+async def test_battles_that_were_lost_are_trained_on(arena: Arena, tmp_path: Path) -> None:
+    arena.script.price = asks_more
+    await arena.batch(run_id="b1", batch_size=3, confirm_breakthroughs=False)
+    path = tmp_path / "lost.jsonl"
+    export_run(Out(as_json=False), "b1", path, failed=True, below=60, candidate=None)
+    assert len(path.read_text().splitlines()) == 3
+    result = await train_workflow(
+        TrainParameters.model_validate(
+            {
+                "run_id": "t1",
+                "workflow_id": WORKFLOW,
+                "graph_config": {"entrypoint": ENTRYPOINT},
+                "dataset": {"path": str(path)},
+                "evaluators": [{"id": "battle", "entrypoint": SCORE}],
+                "optimizer": OPTIMIZER,
+                "prompts": {"system": {"text": "You sell a chair.", "requires_grad": True}},
+            }
+        )
+    )
+    assert result["cases"]["scored"] > 0 and result["cases"]["errored"] == 0
+    assert result["seed_score"] == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,21 @@ def test_an_upload_over_20_mb_leaves_nothing_behind(gateway: Served) -> None:
     answer = gateway.http.post("/api/datasets?name=huge.csv", content=pieces())
     assert answer.status_code == 413
     assert list((gateway.settings.home / "datasets").iterdir()) == []
+
+
+def test_an_upload_may_be_compressed_and_unpacks_to_no_more_than_its_limit(
+    gateway: Served,
+) -> None:
+    lines = gzip.compress(b'{"inputs": {}}\n' * 3)
+    answer = gateway.http.post("/api/datasets?name=some.jsonl.gz", content=lines)
+    assert answer.status_code == 201 and answer.json()["records"] == 3, answer.text
+    bomb = gzip.compress(b" " * 101_000_000, 1)
+    answer = gateway.http.post("/api/datasets?name=bomb.jsonl.gz", content=bomb)
+    assert answer.status_code == 409
+    assert "bomb.jsonl.gz unpacks to more than 100,000,000 bytes" in answer.json()["message"]
+    assert [path.name for path in (gateway.settings.home / "datasets").iterdir()] == [
+        "some.jsonl.gz"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,24 @@ def test_the_default_agent_says_the_inputs_to_the_prompt(inputs: dict[str, Any],
     assert asked == {"role": "user", "content": user}
 
 
+def test_the_default_agent_says_a_conversation_as_one():
+    call = {"name": "look", "arguments": {"id": 7}}
+    talk = [
+        {"role": "user", "content": "Where is it?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "lost", "tool_call_id": "c1"},
+    ]
+    inputs = {"messages": talk, "system": "Parcel 7."}
+    assert chat_messages(Prompt(text="S. {system}"), inputs) == [
+        {"role": "system", "content": "S. Parcel 7."},
+        {"role": "user", "content": "Where is it?"},
+        {"role": "assistant", "content": f"[{json.dumps(call)}]"},
+        {"role": "user", "content": "[tool] lost"},
+    ]
+    other = {"messages": ["no", "talk"]}
+    assert chat_messages(Prompt(text="S"), other)[1]["content"] == '["no", "talk"]'
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -120,6 +121,32 @@ def trace(
     from cornerman.cli.commands.trace import show_trace
 
     show_trace(Out(json), run_id, case_id, candidate, repeat)
+
+
+@app.command("export")
+def export(
+    run_id: Annotated[str, typer.Argument(help="A training run's id, or a batch's.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A JSONL file, which is added to.")
+    ],
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only what failed: under 0.5, battles under 50.")
+    ] = False,
+    below: Annotated[
+        float | None, typer.Option("--below", help="Only what scored less; 0-1, battles 0-100.")
+    ] = None,
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", help="Such as c0; by default the best.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a run's cases to a file, to learn from; what is there already is not added again.
+
+    Lost battles become the cases that training on battles uses: the same people, scenes and seeds.
+    """
+    from cornerman.cli.commands.export import export_run
+
+    export_run(Out(json), run_id, output, failed=failed, below=below, candidate=candidate)
 
 
 @app.command("show")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -92,7 +92,7 @@ def _column_names(value: Any) -> Any:
         names = list(value)
     else:
         names = [value]
-    if names and all(isinstance(name, str) and name for name in names):
+    if all(isinstance(name, str) and name for name in names) and (names or value == {}):
         return value
     raise problem(
         f"{shown(value)} is not a column's name, a list of them, or a mapping such as "
@@ -117,12 +117,38 @@ class ColumnOptions(Options):
         description="Column of the expected output; null: the dataset has none.",
         examples=["answer"],
     )
+    messages: str | None = Field(
+        None,
+        min_length=1,
+        description="Column that holds a conversation, as `{role, content}` messages: the "
+        "assistant's last message is the expected output, what came before it the input "
+        "`messages`. With it, `inputs` names further inputs, and `expected_output` another "
+        "column than the conversation.",
+        examples=["messages"],
+    )
     metadata: Columns | None = Field(
         None, description="Columns kept as metadata, in any form of `inputs`.", examples=[["topic"]]
     )
     id: str | None = Field(
         None, description="Column of unique ids; empty: the position.", examples=["id"]
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _conversation_alone(cls, given: Any) -> Any:
+        """With `messages`, only what is named besides is read; said so that a dump keeps it."""
+        if (
+            not isinstance(given, Mapping)
+            or cast("Mapping[str, Any]", given).get("messages") is None
+        ):
+            return given
+        return {"inputs": {}, "expected_output": None, **given}
+
+    @model_validator(mode="after")
+    def _some_inputs(self) -> ColumnOptions:
+        if not self.inputs and self.messages is None:
+            raise problem("is empty; name at least one column", "dataset.columns.inputs")
+        return self
 
 
 class DatasetOptions(Options):
@@ -136,7 +162,8 @@ class DatasetOptions(Options):
     path: str | None = Field(
         None,
         min_length=1,
-        description="A JSON, JSONL or CSV file, relative to the folder of the spec.",
+        description="A JSON, JSONL, CSV, TSV or Parquet file, also with `.gz`, relative to the "
+        "folder of the spec.",
         examples=["cases.jsonl"],
     )
     columns: ColumnOptions | None = Field(

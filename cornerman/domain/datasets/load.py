@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cornerman.domain.datasets import DatasetOptions, SplitOptions, duplicate_id
-from cornerman.domain.datasets.files import case_of, read_records, resolve_path
+from cornerman.domain.datasets.files import read_records, resolve_path
+from cornerman.domain.datasets.records import case_of
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.json_values import shown
 from cornerman.domain.patterns import Pattern, compile_pattern

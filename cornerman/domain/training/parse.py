@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cornerman.domain.datasets import CaseOptions, ColumnOptions, DatasetOptions, SplitOptions
@@ -87,6 +87,27 @@ def parse_train_spec(payload: Mapping[str, Any], *, source: Source) -> TrainSpec
         BadInputError: As `parse_training_request`.
     """
     return _parse(TrainSpec, payload, source)
+
+
+class _SpecCases(BaseModel):
+    """The part of a spec that says what its cases are."""
+
+    dataset: DatasetOptions
+    max_cases: int | None = Field(None, gt=0)
+
+
+def parse_spec_cases(payload: Mapping[str, Any]) -> tuple[DatasetOptions, int | None]:
+    """Return a spec's dataset and `max_cases`, whatever else is in it, or is not yet.
+
+    Raises:
+        BadInputError: As `parse_training_request`.
+    """
+    given = {name: payload[name] for name in ("dataset", "max_cases") if name in payload}
+    try:
+        held = _SpecCases.model_validate(given)
+    except ValidationError as error:
+        raise bad_input(error) from error
+    return held.dataset, held.max_cases
 
 
 def refuse_untrainable(prompts: Prompts, graph: GraphOptions | None, path: str) -> None:

@@ -11,7 +11,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from cornerman.domain.datasets.files import Record, read_records
+from cornerman.domain.datasets.content import Record
+from cornerman.domain.datasets.files import read_records
 from cornerman.domain.errors import BadInputError, ConflictError
 from cornerman.domain.json_values import json_fault
 from cornerman.gateway.auth import require_api
@@ -23,7 +24,9 @@ from cornerman.runner import dataset_folders
 router = APIRouter(prefix="/api/datasets", tags=["datasets"], dependencies=[require_api])
 
 # One name without a way out of the folder; endings are those that can be read.
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(json|jsonl|ndjson|csv)$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(json|jsonl|ndjson|csv|tsv|parquet)(\.gz)?$"
+# What a compressed one may unpack to; what comes over the network is not trusted to be small.
+_MOST_UNPACKED_BYTES = 100_000_000
 _BODY = {
     "requestBody": {
         "required": True,
@@ -86,7 +89,7 @@ def _checked(records: list[Record]) -> int:
 def _keep(partial: Path, path: Path) -> int:
     """Give a readable dataset its name; returns how many records it holds."""
     try:
-        records = _checked(read_records(partial))
+        records = _checked(read_records(partial, most_bytes=_MOST_UNPACKED_BYTES))
     except BadInputError as error:
         said = error.message.replace(partial.name, path.name).removeprefix("dataset.path: ")
         # Not 422: the request is well-formed, its body contradicts the ending of its name.
