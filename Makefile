@@ -10,7 +10,7 @@ ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check smoke format env-base env-dev env-test env-peers \
-	bench bench-start bench-optimizers bench-referee bench-gateway bench-limits bench-meter bench-peers \
+	bench bench-start bench-optimizers bench-real bench-referee bench-gateway bench-limits bench-meter bench-peers \
 	bench-scale lock clean
 
 help:  ## List the targets
@@ -49,6 +49,9 @@ bench-start: env-dev  ## Measure how long a command keeps a person waiting
 
 bench-optimizers: env-dev  ## Compare the optimizers
 	@$(BIN)/python -m tests.bench.optimizers $(ARGS)
+
+bench-real: env-dev  ## Learn from examples on a real small model, against DSPy's optimizers
+	@$(BIN)/python -m tests.bench.real $(ARGS)
 
 bench-referee: env-dev  ## Compare the referee with known outcomes
 	@$(BIN)/python -m tests.bench.referee $(ARGS)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from cornerman.clients.adapting import Adaptations
 from cornerman.clients.booking import Booking
@@ -115,6 +116,7 @@ class LLM:
         self._overruns = Overruns()
         self._limits = OutputLimits(endpoint, meter)
         self._adaptations = Adaptations()
+        self._asking = WeakValueDictionary[str, asyncio.Lock]()
 
     async def __aenter__(self) -> LLM:
         return self
@@ -157,14 +159,17 @@ class LLM:
         call = self._prepare(scope, request, keep)
         call = self._with_limit(call, await self._limits.known(request.model))
         key = self._cache_key(call.asked) if self._cache else None
-        if key is not None and (hit := await self._from_cache(call, key)):
-            return hit
-        if (again := self._replayed(call)) is not None:
-            return again
-        answer = await self._attempts(call)
-        if key is not None:
+        if key is None:
+            return self._replayed(call) or await self._attempts(call)
+        # Who asks the same meanwhile waits for that answer instead of paying for another.
+        lock = self._asking.get(key) or asyncio.Lock()
+        self._asking[key] = lock
+        async with lock:
+            if (known := await self._from_cache(call, key) or self._replayed(call)) is not None:
+                return known
+            answer = await self._attempts(call)
             await self._meter.store_cached(key, json.dumps(asdict(answer)))
-        return answer
+            return answer
 
     @staticmethod
     def _replayed(call: _Call) -> ChatAnswer | None:

@@ -73,6 +73,21 @@ async def test_identical_calls_at_temperature_zero_are_answered_from_the_cache()
     assert meter.outcomes == ["ok", "cached", "ok"]
 
 
+async def test_the_same_call_at_once_is_asked_for_once_and_a_failure_lets_the_next_one_ask():
+    meter = MemoryMeter()
+    async with LLMStandin(latency=0.1) as server, open_llm(server, meter, cache=True) as llm:
+        answers = await asyncio.gather(*(llm.chat(SCOPE, ask("same")) for _ in range(5)))
+        assert [answer.cached for answer in answers].count(False) == 1
+        assert server.total == 1
+        cancelled = asyncio.create_task(llm.chat(SCOPE, ask("other")))
+        waiting = asyncio.create_task(llm.chat(SCOPE, ask("other")))
+        await asyncio.sleep(0.02)
+        cancelled.cancel()
+        assert (await waiting).text == "other"
+        assert server.total == 3
+    assert meter.outcomes.count("cached") == 4
+
+
 @pytest.mark.parametrize(("cache", "temperature"), [(True, 0.1), (False, 0.0)])
 async def test_other_calls_are_made_each_time(cache: bool, temperature: float):
     async with LLMStandin() as server, open_llm(server, MemoryMeter(), cache=cache) as llm:
