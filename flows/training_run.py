@@ -199,12 +199,15 @@ class TrainingRun:
             return
         context, results = self.context, self.validation_results(best)
         interval = self._interval(results)
+        summary = summary_by_evaluator(results, list(context.spec.weights))
         new = NewCheckpoint(
             id=str(uuid.uuid5(_IDS, f"{context.run_id}/{epoch}/{best.id}")),
             workflow_id=context.spec.workflow_id,
             runnable_config=context.spec.runnable_config_with(best.prompts),
             metrics={
                 "score": mean_score(self._train_results(best)),
+                # As Orcheo's readers find them: each evaluator's mean by its id.
+                **summary,
                 "validation_score": self.progress.best_score,
                 "validation_low": interval.low,
                 "validation_high": interval.high,
@@ -214,7 +217,7 @@ class TrainingRun:
             metadata={
                 "run_id": context.run_id,
                 "epoch": epoch,
-                "summary": summary_by_evaluator(results, list(context.spec.weights)),
+                "summary": summary,
                 "parent_id": self._parent_id,
                 "dataset_fingerprint": self.dataset_id,
                 "candidate_id": best.id,

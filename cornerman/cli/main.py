@@ -43,6 +43,7 @@ _COMMANDS = {
     "checkpoints": "commands.checkpoints",
     "prompts": "commands.prompts",
     "personas": "commands.personas",
+    "migrate": "commands.migrate",
     "runs": "commands.runs",
     "kill-switch": "machine.kill_switch",
     "report": "commands.report",

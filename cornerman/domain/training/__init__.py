@@ -33,6 +33,10 @@ __all__ = [
     "check_trainable",
 ]
 
+# What a checkpoint's metrics hold beside each evaluator's mean, and others go by.
+OWN_METRICS = frozenset(
+    {"validation_score", "validation_low", "validation_high", "validation_n", "cases"}
+)
 WORKFLOW_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
@@ -105,6 +109,12 @@ class TrainingRequest(Options):
             if evaluator.id in seen:
                 raise problem(
                     f"{shown(evaluator.id)} is used twice; evaluator ids must be unique",
+                    f"evaluators.{place}.id",
+                )
+            if evaluator.id in OWN_METRICS:
+                raise problem(
+                    f"{shown(evaluator.id)} is a name of a checkpoint's own metrics, where an "
+                    "evaluator's mean stands under its id; choose another",
                     f"evaluators.{place}.id",
                 )
             seen.add(evaluator.id)

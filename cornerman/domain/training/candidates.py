@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,6 +39,13 @@ class Prompt(BaseModel):
         default_factory=dict,
         description="Passed to the chat call, such as temperature.",
         examples=[{"temperature": 0}],
+    )
+    # Orcheo writes it into every prompt. It has one value, so nothing that we write repeats it.
+    type: Literal["TextTensor"] = Field(
+        "TextTensor",
+        exclude=True,
+        description="As Orcheo's models dump a prompt; says nothing.",
+        examples=["TextTensor"],
     )
 
 
