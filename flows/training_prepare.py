@@ -20,6 +20,7 @@ from cornerman.domain.training.options import is_chat_agent
 from cornerman.domain.training.parse import changed_fields, public_request, refuse_untrainable
 from cornerman.flows.battle_workflow import refuse_strange_addresses
 from cornerman.flows.engine import Engine, make_context
+from cornerman.flows.judge import make_gate
 from cornerman.flows.training_run import TrainingRun
 from cornerman.optimizers import build_optimizer
 from cornerman.storage import checkpoints, runs, workflows
@@ -66,6 +67,7 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         _require_prices(engine, spec, prompts)
         llm = engine.llm(cache=spec.cache)
         stack.push_async_callback(llm.aclose)
+        gate = make_gate(engine, spec, llm, cases)
         context = make_context(engine, spec, run_id, llm=llm, agent=agent, metering=metering)
         start = Candidate(id="c0", prompts=prompts, origin="start")
         parent = _parent_id(spec, prompts, best)
@@ -79,6 +81,7 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         optimizer=optimizer,
         start=start,
         stored=stored,
+        gate=gate,
     )
 
 

@@ -18,6 +18,7 @@ from cornerman.domain.statistics import (
 from cornerman.domain.training.candidates import Candidate, Checkpoint, NewCheckpoint
 from cornerman.domain.training.optimizer import Optimizer, Round
 from cornerman.domain.training.progress import TrainingProgress, count_statuses, require_few_errored
+from cornerman.flows.judge import JudgeGate, require_judge
 from cornerman.flows.lab import TrainingLab
 from cornerman.flows.plumbing.tag_limits import is_limited
 from cornerman.storage import cases, events, ledger, runs
@@ -44,6 +45,7 @@ class TrainingRun:
         optimizer: Optimizer,
         start: Candidate,
         stored: Run,
+        gate: JudgeGate | None = None,
     ) -> None:
         self.context = context
         self.llm = llm
@@ -54,6 +56,8 @@ class TrainingRun:
         self.lab = TrainingLab(context, split)
         self.progress = TrainingProgress(context.spec.optimizer)
         self._stored = stored
+        self._gate = gate
+        self.judged: dict[str, Any] | None = None
         self.checkpoints: list[Checkpoint] = []
         self._elsewhere: DaskCases | None = None
         self._parent_id: str | None = stored.random_state.get("parent_checkpoint_id")
@@ -86,6 +90,11 @@ class TrainingRun:
         await self.llm.aclose()
 
     # -- the steps
+
+    async def check_judge(self) -> None:
+        """Before the first case is paid for: does the judge agree with people?"""
+        if self._gate is not None:
+            self.judged = await require_judge(self.context, self._gate)
 
     async def score_starting_prompts(self) -> None:
         """Epoch 1: the starting prompts on every train and validation case."""

@@ -40,6 +40,7 @@ _COMMANDS = {
     "battle": "commands.battle",
     "scout": "commands.scout",
     "estimate": "commands.estimate",
+    "judge": "commands.judge",
     "checkpoints": "commands.checkpoints",
     "prompts": "commands.prompts",
     "personas": "commands.personas",

@@ -65,8 +65,8 @@ async def send(port: int, training: dict[str, Any], config: RunnableConfigModel)
 def checkpoints(port: int) -> list[AgentensorCheckpoint]:
     """The answer of the API, in Orcheo's model."""
     address = f"http://127.0.0.1:{port}/api/workflows/{WORKFLOW}/agentensor/checkpoints"
-    asked = urllib.request.Request(address, headers=HEADERS)  # noqa: S310 - loopback
-    with urllib.request.urlopen(asked) as answer:  # noqa: S310 - loopback
+    asked = urllib.request.Request(address, headers=HEADERS)
+    with urllib.request.urlopen(asked) as answer:
         return [AgentensorCheckpoint.model_validate(one) for one in json.load(answer)]
 
 

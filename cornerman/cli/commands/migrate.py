@@ -14,8 +14,6 @@ from cornerman.domain.errors import BadInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Engine
-
     from cornerman.domain.training.migrated import MigratedCheckpoint
     from cornerman.storage.database import Database
 
@@ -74,7 +72,8 @@ class _Migration:
         self.workflows = dict[str, dict[str, Any]]()
         self._was_best = dict[str, list[str]]()
 
-    def run(self, engine: Engine) -> None:
+    def run(self, engine: Any) -> None:
+        """Take what is new there; `engine` is `cornerman.storage.migrated.open_foreign`'s."""
         from cornerman.storage.migrated import (
             adopt_best,
             create_migrated,

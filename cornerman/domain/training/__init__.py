@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from cornerman.domain.datasets import DatasetOptions, Options
 from cornerman.domain.json_values import WholeNumber, problem, shown
+from cornerman.domain.judges import JudgeOptions, judging_evaluator
 from cornerman.domain.training.candidates import Prompts
 from cornerman.domain.training.options import (
     CheckedPrompts,
@@ -72,6 +73,11 @@ class TrainingRequest(Options):
         description="The agent; empty: one chat call with the prompt named `system`.",
         examples=[{"entrypoint": "acme.agents:support_agent"}],
     )
+    judge: JudgeOptions | None = Field(
+        None,
+        description="Train only where the evaluator that asks a model agrees with people.",
+        examples=[{"calibration": "labelled.jsonl", "min_kappa": 0.6}],
+    )
     max_cases: WholeNumber | None = Field(
         None,
         gt=0,
@@ -118,6 +124,12 @@ class TrainingRequest(Options):
                     f"evaluators.{place}.id",
                 )
             seen.add(evaluator.id)
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_an_evaluator(self) -> TrainingRequest:
+        if self.judge is not None:
+            judging_evaluator(self.judge, self.evaluators)
         return self
 
     @model_validator(mode="after")

@@ -77,7 +77,7 @@ def migrated_checkpoint(row: Mapping[str, Any], rename: Mapping[str, str]) -> Mi
     # A graph's `configurable` may hold keys, and no secret reaches a checkpoint.
     masked: dict[str, Any] = mask_secrets(rest)
     version = _version(row)
-    origin = {"config_version": version, "was_best": bool(row["is_best"])}
+    origin: dict[str, Any] = {"config_version": version, "was_best": bool(row["is_best"])}
     if row.get("workspace_id") is not None:
         origin["workspace_id"] = str(row["workspace_id"])
     artifact = row["artifact_url"]
