@@ -108,7 +108,7 @@ def read_labels(
     levels = _levels([each.label for each in cases], low, high)
     if len({each.label for each in cases}) < 2:
         raise BadInputError(
-            f"{where}: all {len(cases)} labels are {shown(low + cases[0].label * (high - low))}; "
+            f"{where}: all {len(cases)} labels are {low + cases[0].label * (high - low):g}; "
             "how far a judge agrees shows only where people told some cases from others.",
             field=where,
             hint="Add cases of the other kind.",
