@@ -159,3 +159,14 @@ async def test_a_file_that_cannot_be_used_is_refused_before_the_run_is_stored(wo
     with pytest.raises(NotFoundError, match=r"judge.calibration: there is no file"):
         await world.train(bad)
     assert world.rows("SELECT id FROM runs") == []
+
+
+async def test_the_report_says_how_far_the_judge_agreed(world: World) -> None:
+    from cornerman.report import render_report
+    from cornerman.tasks.report import build_report
+
+    async with LLMStandin(judge) as server:
+        world.use_model(server.base_url)
+        await world.train(request(world, labelled(20, wrong=2)))
+    page = render_report(await build_report(world.db, "r1"))
+    assert "The judge fine agreed with people on 90% of 20 labelled cases" in page
