@@ -81,6 +81,8 @@ def test_under_the_bar_it_exits_1_and_the_run_is_there_to_be_looked_at(
     assert "its interval is not: with more labels you would know" in kept.err
     listed = command("runs", "list", "--kind", "judge", "--json").json()
     assert [run["id"] for run in listed][1] == found["run_id"]
+    calls = command("runs", "trace", found["run_id"], "l0", "--json").json()
+    assert [(call["role"], call["model"]) for call in calls] == [("judge", "judge")]
 
 
 def test_a_budget_and_the_kill_switch_exit_3_and_what_was_judged_is_remembered(
@@ -118,6 +120,10 @@ def test_a_specs_own_judge_with_labels_on_a_scale(
     assert (found["judge"]["evaluator"], found["levels"]) == ("fine", [1, 2, 3, 4, 5])
     assert (found["kappa"]["value"], found["kappa"]["weights"]) == (1, "quadratic")
     assert found["columns_not_read"] == ["by"]
+    columns = {"output": "answer", "label": "stars"}
+    own = {"calibration": file, "scale": "1-5", "columns": columns}
+    said_there = write_spec(tmp_path, evaluators=evaluators, judge=own)
+    assert command("judge", "check", file, "-s", said_there, "--json").json()["remembered"] == 10
     other = command("judge", "check", file, "--spec", spec, *named, "-e", "same", "--json").json()
     assert other["judge"] == {"evaluator": "same", "entrypoint": "exact_match"}
     assert (other["model_calls"], other["bias"]["value"]) == (0, -0.5)

@@ -14,6 +14,7 @@ from cornerman.domain.errors import BadInputError, NotFoundError, StorageError
 from cornerman.domain.training.migrated import migrated_checkpoint
 from cornerman.storage.checkpoints import read_best_checkpoint, read_best_moves, read_checkpoints
 from cornerman.storage.database import Database
+from cornerman.storage.database.migrate import upgrade
 from cornerman.storage.migrated import (
     adopt_best,
     create_migrated,
@@ -157,3 +158,18 @@ def test_a_server_that_is_away_is_told_without_its_password() -> None:
     with pytest.raises(StorageError) as refused:
         rows_of(address)
     assert "hunter22222" not in str(refused.value) and "127.0.0.1:9" in str(refused.value)
+
+
+def test_orcheos_own_database_can_be_ours(source: tuple[str, Engine], cornerman_home: Path) -> None:
+    address, engine = source
+    fill(engine, [checkpoint_row(1), checkpoint_row(2, is_best=True)])
+    ours = Database(engine.url.render_as_string(hide_password=False))
+    upgrade(ours)
+    try:
+        assert migrate(ours, address) == ["known", "known"]
+        with ours.writing() as session:
+            best = read_best_checkpoint(session, "support")
+            assert best is not None and best.config_version == 2
+            assert create_migrated(session, [migrated_checkpoint(checkpoint_row(3), {})]) == ["new"]
+    finally:
+        ours.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,8 @@ from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.errors import BadInputError, RunCancelledError
 
 if TYPE_CHECKING:
-    from cornerman.domain.judges import LabelColumns
+    from cornerman.domain.battles.workflows import Workflow
+    from cornerman.domain.judges import JudgeOptions, LabelColumns
     from cornerman.domain.training import EvaluatorOptions
     from cornerman.flows.judge_check import JudgeCheck
 
@@ -73,16 +75,17 @@ def check(
 ) -> int:
     """Compare a judge with people's labels: agreement, kappa, bias, and where they differ."""
     out = Out(json)
-    workflow_id, judge, workflow = _judge(out, spec, evaluator, rubric, referee)
+    judge = _judge(out, spec, evaluator, rubric, referee)
     from cornerman.flows.judge_check import JudgeCheck
 
     asked = JudgeCheck(
         file=file,
-        workflow_id=workflow_id,
-        evaluator=judge,
-        workflow=workflow,
-        scale=_scale(scale),
-        columns=_columns(column or []),
+        workflow_id=judge.workflow_id,
+        evaluator=judge.evaluator,
+        workflow=judge.workflow,
+        # What the spec says of its own labels holds here too, unless said otherwise.
+        scale=_scale(scale) or (judge.options and judge.options.scale),
+        columns=_columns(column or []) or (judge.options and judge.options.columns),
         limit=limit,
         min_kappa=min_kappa,
         max_cost_usd=max_cost_usd,
@@ -93,10 +96,28 @@ def check(
     return _finish(out, asyncio.run(_run(asked, out)))
 
 
+@dataclass(frozen=True)
+class _Judge:
+    """Which judge is checked: an evaluator, or a workflow's referee.
+
+    Args:
+        options: The spec's `judge`, where it has one.
+    """
+
+    workflow_id: str
+    evaluator: EvaluatorOptions | None = None
+    workflow: Workflow | None = None
+    options: JudgeOptions | None = None
+
+
 def _judge(
     out: Out, spec: str | None, evaluator: str | None, rubric: str | None, referee: str | None
-) -> tuple[str, EvaluatorOptions | None, Any]:
-    """The workflow's id, and the evaluator or the workflow whose referee is checked."""
+) -> _Judge:
+    """The judge that the options name.
+
+    Raises:
+        BadInputError: They name none, or several.
+    """
     given = [name for name, value in _named(spec, rubric, referee) if value is not None]
     if len(given) != 1:
         came = f"{' and '.join(given)} came" if given else "none came"
@@ -112,13 +133,13 @@ def _judge(
 
         workflow_id = workflow_id_of(referee, out)
         with database() as db, db.reading() as session:
-            return workflow_id, None, read_battle_workflow(session, workflow_id)
+            return _Judge(workflow_id, workflow=read_battle_workflow(session, workflow_id))
     from cornerman.domain.training import EvaluatorOptions
 
     if rubric is not None:
         config = {"rubric": rubric}
         made = {"id": "judge", "entrypoint": "llm_judge", "config": config}
-        return "judge", EvaluatorOptions.model_validate(made), None
+        return _Judge("judge", EvaluatorOptions.model_validate(made))
     assert spec is not None
     return _of_spec(spec, evaluator)
 
@@ -127,7 +148,7 @@ def _named(*values: str | None) -> list[tuple[str, str | None]]:
     return list(zip(("--spec", "--rubric", "--referee"), values, strict=True))
 
 
-def _of_spec(source: str, evaluator: str | None) -> tuple[str, EvaluatorOptions | None, Any]:
+def _of_spec(source: str, evaluator: str | None) -> _Judge:
     from pydantic_core import PydanticCustomError
 
     from cornerman.domain.battles.workflows import Workflow
@@ -146,10 +167,11 @@ def _of_spec(source: str, evaluator: str | None) -> tuple[str, EvaluatorOptions 
         message = error.message().replace("judge.evaluator", "--evaluator")
         raise BadInputError(f"--evaluator: {message}", field="evaluator") from None
     if found.entrypoint != SCORE:
-        return spec.workflow_id, found, None
+        return _Judge(spec.workflow_id, found, options=spec.judge)
     # Training on battles is judged by the workflow's referee.
     case = load_cases(spec.dataset, max_cases=1)[0]
-    return spec.workflow_id, None, Workflow.model_validate(case.inputs["workflow"])
+    workflow = Workflow.model_validate(case.inputs["workflow"])
+    return _Judge(spec.workflow_id, workflow=workflow, options=spec.judge)
 
 
 def _scale(text: str | None) -> str | None:
