@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Weights = Literal["none", "quadratic"]
 _NOTHING = 1e-9
+# The variance is a difference of sums: rounding leaves about so much of its root where it is none.
+_NO_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def kappa_interval(
     spread = weight - (by_first[:, None] + by_second[None, :]) * (1 - kappa)
     variance = float((share * spread**2).sum()) - (kappa - chance * (1 - kappa)) ** 2
     error = math.sqrt(max(variance, 0.0) / n) / (1 - chance)
-    if error < _NOTHING or abs(kappa) > 1 - _NOTHING:
+    if error < _NO_ERROR or abs(kappa) > 1 - _NOTHING:
         # One level alone, or no difference at all: the agreement's own bound, with the chance as
         # it was seen.
         bounds = binomial_bounds(seen * n, n)

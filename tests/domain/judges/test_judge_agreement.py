@@ -45,11 +45,17 @@ def test_a_judge_that_agrees_with_everybody_is_not_certain() -> None:
     assert found.confusion == ((10, 0), (0, 10))
 
 
-def test_a_judge_that_says_the_same_of_all_has_no_kappa_and_a_bias() -> None:
+@pytest.mark.parametrize("passed", [20, 84, 116])
+def test_a_judge_that_says_the_same_of_all_has_no_kappa_and_no_certainty(passed: int) -> None:
+    labels = [1.0] * passed + [0.0] * (200 - passed)
+    found = judge_agreement(labels, [0.0] * 200, PASS_FAIL)
+    assert found.kappa.value == pytest.approx(0)
+    assert found.kappa.low is not None and found.kappa.low < -0.1
+
+
+def test_a_judge_that_is_kinder_than_people_has_a_bias() -> None:
     found = judge_agreement([1.0, 0.0] * 20, [1.0] * 40, PASS_FAIL)
     assert found.agreement.value == 0.5
-    assert found.kappa.value == 0
-    assert found.kappa.low is not None and found.kappa.low < -0.2
     assert found.bias.value == 0.5 and found.bias.low is not None and found.bias.low > 0.3
 
 
