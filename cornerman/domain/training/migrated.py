@@ -1,7 +1,7 @@
 """A checkpoint as Orcheo stored it, made into one that can be stored here.
 
-Orcheo 0.46 has the table of `design/durable-runs.md` with one column more, `workspace_id`. JSON
-columns are documents on PostgreSQL and text on SQLite.
+Its table is the one that ours began as; 0.46 has one column more, `workspace_id`. JSON columns are
+documents on PostgreSQL and text on SQLite.
 """
 
 from __future__ import annotations
