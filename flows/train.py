@@ -75,6 +75,7 @@ async def _epochs(run: TrainingRun, session: RunSession) -> StopError | None:
     """Run epochs until one of the request's stops; return what stopped it early, if anything."""
     session.on_kill_switch(run.context.kill_switch_turned_on)
     try:
+        await run.check_judge()
         await run.score_starting_prompts()
         while run.progress.stopped_by is None:
             await run.next_epoch()

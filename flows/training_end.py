@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from typing import Any
 
-from cornerman.domain.errors import CornermanError, StopError
+from cornerman.domain.errors import CornermanError, JudgeRefusedError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.runs import NewEvent, RunStatus
 from cornerman.domain.secrets import redact, redact_json
@@ -45,7 +45,7 @@ async def end_training(
     status: RunStatus = "failed" if error else _STATUS.get(stopped_by or "", "completed")
     # What the rest needs is stored by now, and calls that are left behind are booked.
     held = await run.context.db.write(_settle_totals, run)
-    result = redact_json(_result(run, held, status, stopped_by))
+    result = redact_json(_result(run, held, status, stopped_by, error))
     facts = None if error is None else _error_facts(error)
     if facts is not None:
         result["error"] = {"type": facts["type"], "message": facts["message"]}
@@ -116,7 +116,11 @@ def _test_scores(run: TrainingRun, candidate_id: str) -> dict[str, float]:
 
 
 def _result(
-    run: TrainingRun, held: dict[str, Any], status: str, stopped_by: str | None
+    run: TrainingRun,
+    held: dict[str, Any],
+    status: str,
+    stopped_by: str | None,
+    error: Exception | None,
 ) -> dict[str, Any]:
     spec, progress = run.context.spec, run.progress
     everything = [r for c in run.lab.candidate_ids() for r in run.lab.all_results(c)]
@@ -139,7 +143,8 @@ def _result(
         "model_calls": held["model_calls"],
         "max_concurrency": run.context.cases_at_once,
         "requested_concurrency": spec.optimizer.max_concurrency,
-        "dataset_id": run.dataset_id,
+        "dataset_id": spec.dataset.id or run.dataset_id,
+        "dataset_fingerprint": run.dataset_id,
         "dataset": _dataset_facts(run),
         "prompts": {name: prompt.model_dump() for name, prompt in best.prompts.items()},
         "seed_score": run.validation_score(run.start),
@@ -159,12 +164,18 @@ def _result(
             "remark": too_few_words(len(after)),
         },
         "cases": held["cases"],
+        "judge": _judged(run, error),
         "finish_reasons": dict(Counter(r.finish_reason for r in everything if r.finish_reason)),
         "results": [_line(result) for result in run.lab.all_results(best.id)],
         "notes": agent_notes(run.context, held["ledger"]) + gain_notes(demos),
         **({} if demos is None else {"demonstrations": demos}),
         "simulated": run.context.simulated,
     }
+
+
+def _judged(run: TrainingRun, error: Exception | None) -> dict[str, Any] | None:
+    """What was measured of the judge, where the request asks for it; also where that ended it."""
+    return error.facts if isinstance(error, JudgeRefusedError) else run.judged
 
 
 def _dataset_facts(run: TrainingRun) -> dict[str, Any]:

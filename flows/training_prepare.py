@@ -21,6 +21,7 @@ from cornerman.domain.training.parse import changed_fields, public_request, refu
 from cornerman.flows.battle_workflow import refuse_strange_addresses
 from cornerman.flows.demo_checks import check_demos
 from cornerman.flows.engine import Engine, make_context
+from cornerman.flows.judge import make_gate
 from cornerman.flows.training_run import TrainingRun
 from cornerman.optimizers import build_optimizer
 from cornerman.storage import checkpoints, runs, workflows
@@ -70,6 +71,7 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         )
         llm = engine.llm(cache=spec.cache)
         stack.push_async_callback(llm.aclose)
+        gate = make_gate(engine, spec, llm, cases)
         context = make_context(engine, spec, run_id, llm=llm, agent=agent, metering=metering)
         start = Candidate(id="c0", prompts=prompts, origin="start")
         parent = _parent_id(spec, prompts, best)
@@ -83,6 +85,7 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         optimizer=optimizer,
         start=start,
         stored=stored,
+        gate=gate,
     )
 
 

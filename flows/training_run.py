@@ -19,6 +19,7 @@ from cornerman.domain.training.candidates import Candidate, Checkpoint, NewCheck
 from cornerman.domain.training.optimizer import Optimizer, Round
 from cornerman.domain.training.progress import TrainingProgress, count_statuses, require_few_errored
 from cornerman.flows.demo_gains import parts_of
+from cornerman.flows.judge import JudgeGate, require_judge
 from cornerman.flows.lab import TrainingLab
 from cornerman.flows.plumbing.tag_limits import is_limited
 from cornerman.storage import cases, events, ledger, runs
@@ -45,6 +46,7 @@ class TrainingRun:
         optimizer: Optimizer,
         start: Candidate,
         stored: Run,
+        gate: JudgeGate | None = None,
     ) -> None:
         self.context = context
         self.llm = llm
@@ -55,6 +57,8 @@ class TrainingRun:
         self.lab = TrainingLab(context, split)
         self.progress = TrainingProgress(context.spec.optimizer)
         self._stored = stored
+        self._gate = gate
+        self.judged: dict[str, Any] | None = None
         self.checkpoints: list[Checkpoint] = []
         self._elsewhere: DaskCases | None = None
         self._parent_id: str | None = stored.random_state.get("parent_checkpoint_id")
@@ -87,6 +91,11 @@ class TrainingRun:
         await self.llm.aclose()
 
     # -- the steps
+
+    async def check_judge(self) -> None:
+        """Before the first case is paid for: does the judge agree with people?"""
+        if self._gate is not None:
+            self.judged = await require_judge(self.context, self._gate)
 
     async def score_starting_prompts(self) -> None:
         """Epoch 1: the starting prompts on every train and validation case."""
@@ -213,12 +222,15 @@ class TrainingRun:
             return
         context, results = self.context, self.validation_results(best)
         interval = self._interval(results)
+        summary = summary_by_evaluator(results, list(context.spec.weights))
         new = NewCheckpoint(
             id=str(uuid.uuid5(_IDS, f"{context.run_id}/{epoch}/{best.id}")),
             workflow_id=context.spec.workflow_id,
             runnable_config=context.spec.runnable_config_with(best.prompts),
             metrics={
                 "score": mean_score(self._train_results(best)),
+                # As Orcheo's readers find them: each evaluator's mean by its id.
+                **summary,
                 "validation_score": self.progress.best_score,
                 "validation_low": interval.low,
                 "validation_high": interval.high,
@@ -228,7 +240,7 @@ class TrainingRun:
             metadata={
                 "run_id": context.run_id,
                 "epoch": epoch,
-                "summary": summary_by_evaluator(results, list(context.spec.weights)),
+                "summary": summary,
                 "parent_id": self._parent_id,
                 "dataset_fingerprint": self.dataset_id,
                 "candidate_id": best.id,

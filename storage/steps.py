@@ -1,17 +1,21 @@
-"""Answers of identical calls at temperature 0, kept only for runs that ask for it.
+"""Answers of identical calls at temperature 0, kept only for runs that ask for it, and of judges.
 
 Steps: results of work that must not be done twice, such as an optimizer's rewrite.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cornerman.storage.database.types import insert_once, now
+from cornerman.storage.database.types import insert_once, now, upsert
 from cornerman.storage.tables import response_cache, run_steps
+
+# Databases bound how many values one statement may have.
+_KEYS_AT_ONCE = 500
 
 
 def read_cached_answer(session: Session, key: str) -> str | None:
@@ -23,6 +27,25 @@ def read_cached_answer(session: Session, key: str) -> str | None:
 def create_cached_answer(session: Session, key: str, answer: str) -> None:
     """Store an answer; the first one stored stands."""
     insert_once(session, response_cache, {"key": key, "answer": answer, "created_at": now()})
+
+
+def read_cached_answers(session: Session, keys: Sequence[str]) -> dict[str, str]:
+    """The stored answers of several keys, by key; those without one are absent."""
+    found = dict[str, str]()
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        query = select(response_cache.c.key, response_cache.c.answer)
+        rows = session.execute(query.where(response_cache.c.key.in_(some)))
+        found |= {row.key: row.answer for row in rows}
+    return found
+
+
+def replace_cached_answer(session: Session, key: str, answer: str) -> None:
+    """Store an answer in place of the one that may be there."""
+    values = {"key": key, "answer": answer, "created_at": now()}
+    statement = upsert(session.get_bind().dialect.name, response_cache).values(values)
+    new = {"answer": answer, "created_at": values["created_at"]}
+    session.execute(statement.on_conflict_do_update(index_elements=["key"], set_=new))
 
 
 def read_step(session: Session, run_id: str, key: str) -> dict[str, Any] | None:

@@ -58,7 +58,7 @@ def training_section(session: Any, run: Run) -> TrainingSection:
         improvement=_improvement(result.get("improvement")),
         unchanged=bool((result.get("improvement") or {}).get("unchanged")),
         remark=str((result.get("improvement") or {}).get("remark") or ""),
-        notes=[str(note) for note in result.get("notes") or ()],
+        notes=[str(note) for note in result.get("notes") or ()] + _of_judge(result),
         split=SplitSizes(**{name: split[name] for name in split}),
         cost_usd=pico_to_usd(ledger.read_run_cost_pico(session, run.id)),
         budget_usd=run.request.get("optimizer", {}).get("max_cost_usd"),
@@ -174,6 +174,20 @@ def _worst(
 def _trace(session: Any, run_id: str, result: CaseResult) -> list[dict[str, Any]]:
     subject = case_subject(result.candidate_id, result.case.id, result.repeat)
     return traces.read_trace(session, run_id, subject)[:_MOST_CALLS]
+
+
+def _of_judge(result: dict[str, Any]) -> list[str]:
+    """How far the run's judge agreed with people, where that was asked for."""
+    judge = result.get("judge")
+    if not judge or judge["kappa"]["value"] is None:
+        return []
+    kappa, who = judge["kappa"], judge["judge"]
+    name = who.get("evaluator") or f"the referee of {who['referee']}"
+    return [
+        f"The judge {name} agreed with people on {judge['agreement']['value']:.0%} of "
+        f"{judge['scored']} labelled cases before the run: kappa {kappa['value']:.2f} "
+        f"({kappa['low']:.2f} to {kappa['high']:.2f}), {judge['min_kappa']:g} was asked for."
+    ]
 
 
 def _outcome(result: CaseResult, before: float | None, trace: list[dict[str, Any]]) -> CaseOutcome:

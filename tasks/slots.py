@@ -50,6 +50,11 @@ class SharedSlots:
         self._renewed = 0.0
 
     @property
+    def most(self) -> int:
+        """Slots that this process uses at most."""
+        return self._most
+
+    @property
     def held(self) -> int:
         """Slots that this process holds now."""
         return self._held

@@ -17,7 +17,8 @@ _STDIN = "-"
 
 
 def read_spec(source: str) -> dict[str, Any]:
-    """Return the spec as it was written, but with the absolute path of its dataset.
+    """Return the spec as it was written, but with the absolute path of its dataset
+    and of its labelled cases.
 
     Args:
         source: A file; `-` is standard input, whose relative paths start from the current folder.
@@ -35,8 +36,8 @@ def read_spec(source: str) -> dict[str, Any]:
             field="spec",
         )
     if is_workflow(spec):
-        return training_on_battles(dict(spec), source)
-    return _with_absolute_path(dict(spec), _folder(source))
+        return with_absolute_labels(training_on_battles(dict(spec), source), _folder_of(source))
+    return _with_absolute_path(dict(spec), _folder_of(source))
 
 
 def read_document(source: str) -> Any:
@@ -49,7 +50,7 @@ def read_document(source: str) -> Any:
     held = _parsed(source)
     if not isinstance(held, Mapping):
         return held
-    return _with_absolute_path(dict(held), _folder(source))
+    return _with_absolute_path(dict(held), _folder_of(source))
 
 
 def _parsed(source: str) -> Any:
@@ -60,7 +61,7 @@ def _parsed(source: str) -> Any:
         raise BadInputError(f"{source} is neither YAML nor JSON: {error}", field="spec") from error
 
 
-def _folder(source: str) -> Path:
+def _folder_of(source: str) -> Path:
     return Path.cwd() if source == _STDIN else Path(source).expanduser().resolve().parent
 
 
@@ -78,9 +79,17 @@ def _read(source: str) -> str:
         raise BadInputError(f"{source} cannot be read as UTF-8: {error}", field="spec") from error
 
 
+def with_absolute_labels(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The spec with the absolute path of its judge's labelled cases."""
+    judge = spec.get("judge")
+    if isinstance(judge, Mapping) and isinstance(file := judge.get("calibration"), str) and file:
+        spec["judge"] = {**judge, "calibration": str(folder / Path(file).expanduser())}
+    return spec
+
+
 def _with_absolute_path(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     dataset = spec.get("dataset")
     if isinstance(dataset, Mapping) and isinstance(dataset.get("path"), str) and dataset["path"]:
         path = folder / Path(dataset["path"]).expanduser()
         spec["dataset"] = {**dataset, "path": str(path)}
-    return spec
+    return with_absolute_labels(spec, folder)

@@ -184,6 +184,10 @@ class TrainingView:
             self._case(payload)
         elif name == "training_epoch_complete":
             self._epoch(payload)
+        elif name == "judge_checked":
+            kappa = payload["kappa"]["value"]
+            words = "not known" if kappa is None else f"{kappa:.2f}"
+            self.bars.line(f"judge: kappa {words} on {payload['scored']} labelled cases")
         elif name == "training_checkpoint":
             score = payload.get("metrics", {}).get("validation_score")
             best = ", best so far" if payload.get("is_best") else ""
@@ -252,6 +256,22 @@ def _battle_words(name: str, payload: dict[str, Any]) -> str:
 
 def _percent(score: float | None) -> str:
     return "-" if score is None else f"{score:.1%}"
+
+
+class JudgeView:
+    """Progress of a judge that is asked about `total` labelled cases."""
+
+    def __init__(self, console: Console, *, total: int, budget_usd: float | None) -> None:
+        self.bars = _Bars(console, budget_usd)
+        self._total = total
+        self._done = 0
+
+    def event(self, name: str, payload: dict[str, Any]) -> None:
+        self._done += name == "judge_progress"
+        self.bars.work("judging", self._done, self._total)
+
+    def cost(self, usd: float) -> None:
+        self.bars.cost(usd)
 
 
 class ScanView:

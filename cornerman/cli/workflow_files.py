@@ -80,6 +80,8 @@ def training_on_battles(document: dict[str, Any], name: str) -> dict[str, Any]:
         "evaluators": [{"id": "battle", "entrypoint": SCORE}],
         "optimizer": training.optimizer.model_dump(mode="json"),
     }
+    if training.judge is not None:
+        spec["judge"] = training.judge.model_dump(mode="json")
     if best is None or workflow.agent_prompt not in best.prompts:
         prompts = {name: p.model_dump(mode="json") for name, p in workflow.prompts.items()}
         spec["prompts"] = prompts

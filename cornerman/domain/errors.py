@@ -188,6 +188,20 @@ class LLMError(CornermanError):
         return not self.out_of_tokens and self.kind not in {"refused", "schema"}
 
 
+class JudgeRefusedError(CornermanError):
+    """A judge agrees with people's labels too little to be relied on.
+
+    Args:
+        facts: What was measured, as the event `judge_checked` has it.
+    """
+
+    code = "judge_refused"
+
+    def __init__(self, message: str, *, facts: dict[str, Any], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.facts = facts
+
+
 class UnpricedModelError(BadInputError):
     """A model has no price, so no budget could hold it."""
 

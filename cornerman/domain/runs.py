@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from cornerman.domain.money import pico_to_usd
 
-RunKind = Literal["train", "battle", "scout"]
+RunKind = Literal["train", "battle", "scout", "judge"]
 RunStatus = Literal["pending", "running", "completed", "stopped", "cancelled", "failed"]
 Node = Literal["agentensor_trainer", "battle_batch"]
 
@@ -26,7 +26,7 @@ MOST_CONCURRENT_CASES = 256
 
 @dataclass(frozen=True)
 class Run:
-    """One training run, battle batch or scout run.
+    """One training run, battle batch, scout run or check of a judge.
 
     Args:
         status: `stopped` is an end by budget, kill-switch or time limit; `stopped_by` says which.
@@ -156,6 +156,11 @@ def cases_prefix(candidate_id: str) -> str:
 def case_thread(run_id: str, candidate_id: str, case_id: str) -> str:
     """Names one case's conversation, to the agent and in spans."""
     return f"{run_id}/{candidate_id}/{case_id}"
+
+
+def judge_subject(case_id: str) -> str:
+    """The ledger's name for one labelled case that a judge is asked about."""
+    return f"judge:{case_id}"
 
 
 def battle_subject(battle_id: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Interval",
     "PairedInterval",
+    "binomial_bounds",
     "cases_for_gain",
     "errored_share",
     "mean_interval",
@@ -177,7 +178,7 @@ def _bounds(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
     from scipy import stats
 
     if values.size < SMALLEST_BOOTSTRAP or bool(np.ptp(values) == 0):
-        return _binomial_bounds(float(values.sum()), int(values.size))
+        return binomial_bounds(float(values.sum()), int(values.size))
     for method in ("BCa", "percentile"):
         found = stats.bootstrap(
             (values,),
@@ -191,10 +192,10 @@ def _bounds(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
         # BCa has no answer for some lopsided samples; the percentile always has.
         if bool(np.isfinite([found.low, found.high]).all()):
             return float(found.low), float(found.high)
-    return _binomial_bounds(float(values.sum()), int(values.size))
+    return binomial_bounds(float(values.sum()), int(values.size))
 
 
-def _binomial_bounds(successes: float, n: int) -> tuple[float, float]:
+def binomial_bounds(successes: float, n: int) -> tuple[float, float]:
     """Clopper-Pearson by beta quantiles, for a sum that need not be whole.
 
     Of all values in 0..1 with a given mean, zeros and ones spread widest.

@@ -92,7 +92,7 @@ class RunBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str
-    kind: Literal["train", "battle", "scout"]
+    kind: Literal["train", "battle", "scout", "judge"]
     workflow_id: str
     status: RunStatusName
     stopped_by: str | None

@@ -29,6 +29,8 @@ from cornerman.runner import cancel_run, create_training_run, start_run
 from cornerman.storage import runs
 
 _KNOWN = ("type", "graph_config", "inputs", "execution_id", "training", "runnable_config")
+# What Orcheo's client sends besides: who asked, and the stored workflow's own config.
+_ORCHEO_KNOWN = ("triggered_by", "stored_runnable_config")
 
 
 def parse_training_message(workflow: str, message: Mapping[str, Any]) -> TrainParameters:
@@ -42,13 +44,15 @@ def parse_training_message(workflow: str, message: Mapping[str, Any]) -> TrainPa
     Raises:
         BadInputError: It cannot be accepted; names the field, the value and the limit.
     """
-    unknown = next((key for key in message if key not in _KNOWN), None)
+    unknown = next((key for key in message if key not in (*_KNOWN, *_ORCHEO_KNOWN)), None)
     if unknown is not None:
         raise BadInputError(f"{unknown}: unknown field; known: {', '.join(_KNOWN)}", field=unknown)
     if not re.fullmatch(WORKFLOW_ID_PATTERN, workflow):
         raise BadInputError(
             f"workflow: {shown(workflow)} does not match {WORKFLOW_ID_PATTERN}", field="workflow"
         )
+    if message.get("stored_runnable_config") is not None:
+        message = {**message, "runnable_config": _merged_config(message)}
     payload = _object(message, "training") or {}
     for name in ("graph_config", "runnable_config"):
         beside = message.get(name)
@@ -60,6 +64,18 @@ def parse_training_message(workflow: str, message: Mapping[str, Any]) -> TrainPa
     values = {name: getattr(request, name) for name in request.model_fields_set}
     spec = TrainParameters(**values, workflow_id=workflow, run_id=run_id)
     return _with_inputs(spec, _object(message, "inputs") or {})
+
+
+def _merged_config(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored workflow's config under the run's own, as Orcheo lays one over the other."""
+    stored = _object(message, "stored_runnable_config") or {}
+    given = _object(message, "runnable_config") or {}
+    merged = stored | given
+    for name in ("configurable", "metadata", "prompts"):
+        below, above = stored.get(name), given.get(name)
+        if isinstance(below, dict) and isinstance(above, dict) and above:
+            merged[name] = {**below, **above}
+    return merged
 
 
 def _object(message: Mapping[str, Any], name: str) -> dict[str, Any] | None:

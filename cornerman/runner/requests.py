@@ -33,6 +33,7 @@ from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.candidates import Prompts
 from cornerman.domain.training.parse import public_request, refuse_untrainable
 from cornerman.evaluators.base import build_evaluators
+from cornerman.flows.judge import labels_for
 from cornerman.flows.promote import make_trial
 from cornerman.personas import builtin_personas
 from cornerman.runner import launches
@@ -165,6 +166,7 @@ async def create_training_run(
     spec = await asyncio.to_thread(_within_folders, request, dataset_folders(settings))
     _check_entrypoints(spec, settings)
     cases = await asyncio.to_thread(load_cases, spec.dataset, Path.cwd(), spec.max_cases)
+    await asyncio.to_thread(labels_for, spec)
     dataset_id = fingerprint(cases, split_cases(cases, spec.dataset.split), spec.evaluators)
     prompts = await _starting_prompts(db, spec)
     _check_prices(spec, prompts, settings)
@@ -235,20 +237,31 @@ def _difference(asked: Any, known: Any, path: str = "") -> str | None:
 
 
 def _within_folders(spec: TrainParameters, folders: tuple[Path, ...]) -> TrainParameters:
-    """Put the dataset's real path in place of the one given, once it may be read."""
-    if spec.dataset.path is None:
-        return spec
+    """Put the files' real paths in place of the ones given, once they may be read."""
+    changes: dict[str, Any] = {}
+    if spec.dataset.path is not None:
+        path = _within(spec.dataset.path, folders, "dataset.path")
+        changes["dataset"] = spec.dataset.model_copy(update={"path": path})
+    if spec.judge is not None:
+        path = _within(spec.judge.calibration, folders, "judge.calibration")
+        changes["judge"] = spec.judge.model_copy(update={"calibration": path})
+    return spec.model_copy(update=changes)
+
+
+def _within(given: str, folders: tuple[Path, ...], field: str) -> str:
     try:
-        path = resolve_path(spec.dataset.path, folders[0], folders)
+        return str(resolve_path(given, folders[0], folders))
     except NotFoundError:
         # Where the folder lies is for nobody outside to know.
         raise NotFoundError(
-            f"dataset.path: there is no dataset {shown(spec.dataset.path)}.",
-            field="dataset.path",
+            f"{field}: there is no dataset {shown(given)}.",
+            field=field,
             hint="Upload it first: POST /api/datasets?name=cases.jsonl",
         ) from None
-    dataset = spec.dataset.model_copy(update={"path": str(path)})
-    return spec.model_copy(update={"dataset": dataset})
+    except BadInputError as error:
+        raise BadInputError(
+            error.message.replace("dataset.path:", f"{field}:"), field=field
+        ) from None
 
 
 def _check_entrypoints(spec: TrainParameters, settings: Settings) -> None:

@@ -14,12 +14,14 @@ from cornerman.cli.commands.export import export_run
 from cornerman.cli.output import Out
 from cornerman.cli.workflow_files import training_on_battles
 from cornerman.domain.battles.workflows import parse_workflow
-from cornerman.domain.errors import BadInputError, NotFoundError
+from cornerman.domain.errors import BadInputError, JudgeRefusedError, NotFoundError
 from cornerman.domain.personas import Persona
 from cornerman.domain.training import TrainParameters
 from cornerman.domain.training.retrain import RetrainParameters
 from cornerman.flows.retrain import retrain
 from cornerman.flows.train import train_workflow
+from cornerman.storage.events import read_events
+from cornerman.storage.runs import read_run
 from cornerman.tasks.battle_agent import ENTRYPOINT, SCORE, battle_case
 from tests.flows.test_battle_breakthroughs import TACTIC, best, promote, review, teach
 from tests.flows.test_battle_own_agents import own, uses_tools  # noqa: F401
@@ -167,3 +169,21 @@ async def test_battles_that_were_lost_are_trained_on(arena: Arena, tmp_path: Pat
     )
     assert result["cases"]["scored"] > 0 and result["cases"]["errored"] == 0
     assert result["seed_score"] == 0.5
+
+
+async def test_a_referee_that_people_do_not_agree_with_holds_no_battle(
+    arena: Arena, tmp_path: Path
+) -> None:
+    talk = [{"speaker": "persona", "text": "How much?"}, {"speaker": "agent", "text": "Ten."}]
+    rows = [{"turns": talk, "label": n % 2} for n in range(12)]
+    file = tmp_path / "talks.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(JudgeRefusedError, match=r"kappa with people's labels is 0\.00"):
+        await train_workflow(trained_on(arena, judge={"calibration": str(file)}))
+    with arena.db.reading() as session:
+        found = [event.event for event in read_events(session, "t1")]
+        stored = read_run(session, "t1")
+    assert found[0] == "judge_checked" and "training_progress" not in found
+    assert stored is not None and stored.status == "failed" and stored.result is not None
+    assert stored.result["judge"]["judge"]["referee"] == WORKFLOW
+    arena.check_books()

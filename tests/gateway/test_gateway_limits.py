@@ -128,6 +128,19 @@ def test_a_dataset_outside_the_allowed_folders_is_refused_unread(
     assert "hunter2" not in answer["error"]
 
 
+@pytest.mark.parametrize("path", ["../secret.json", "link.json", "none.json"])
+def test_a_judges_labels_come_from_the_same_folders(
+    serve: Callable[..., Served], sqlite_db: Database, folders: Path, path: str
+) -> None:
+    gateway = serve(sqlite_db, DATASET_FOLDERS=str(folders))
+    with gateway.ws() as client:
+        judge = {"calibration": path}
+        send(client, type="train_workflow", **_train_on("ok.json", judge=judge))
+        answer = receive(client)
+    assert answer["error"].startswith("Invalid training payload: judge.calibration")
+    assert "hunter2" not in answer["error"] and str(folders) not in answer["error"]
+
+
 def test_an_allowed_dataset_gets_as_far_as_its_missing_prompts(
     serve: Callable[..., Served], sqlite_db: Database, folders: Path
 ) -> None:

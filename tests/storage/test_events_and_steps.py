@@ -150,3 +150,13 @@ def test_the_first_cached_answer_stands(db: Database):
         steps.create_cached_answer(session, "k", "second")
         assert steps.read_cached_answer(session, "k") == "first"
         assert steps.read_cached_answer(session, "l") is None
+
+
+def test_answers_are_found_by_many_keys_and_replaced_by_one(db: Database):
+    keys = [f"k{n}" for n in range(1_200)]
+    with db.writing() as session:
+        for key in (keys[0], keys[-1]):
+            steps.replace_cached_answer(session, key, "first")
+        steps.replace_cached_answer(session, keys[0], "second")
+        found = steps.read_cached_answers(session, keys)
+    assert found == {"k0": "second", "k1199": "first"}

@@ -91,6 +91,8 @@ def estimate_training(source: str) -> CostEstimate:
         groups, said = _of_own_agent(groups, past, runs)
         basis += said
     groups = [narrowed(group, past.get(group.role), runs) for group in groups]
+    if spec.judge is not None:
+        groups.append(_labels(settings, spec))
     if not settings.simulated:
         basis += (
             "; a model that thinks may take up to MAX_OUTPUT_TOKENS "
@@ -98,6 +100,30 @@ def estimate_training(source: str) -> CostEstimate:
         )
     budget = spec.optimizer.max_cost_usd
     return _priced(settings, groups, basis, budget, "optimizer.max_cost_usd", limits=limits)
+
+
+def _labels(settings: Settings, spec: TrainSpec) -> CallGroup:
+    """The calls that find out how far the judge agrees with people."""
+    from cornerman.domain.judges import judging_evaluator
+    from cornerman.domain.judges.labels import read_labels
+    from cornerman.domain.money.estimate import labels_group
+    from cornerman.tasks.battle_agent import SCORE
+
+    judge = spec.judge
+    assert judge is not None
+    evaluator = judging_evaluator(judge, spec.evaluators)
+    labels = read_labels(
+        judge.calibration,
+        referee=evaluator.entrypoint == SCORE,
+        scale=judge.scale,
+        columns=judge.columns,
+        where="judge.calibration",
+    )
+    judged = [
+        _text([one.case.inputs, one.case.expected_output, one.output, *map(str, one.turns)])
+        for one in labels.cases
+    ]
+    return labels_group(settings.model_for("judge"), judged, _text(evaluator.config))
 
 
 def _text(value: Any) -> str:

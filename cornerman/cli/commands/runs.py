@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 app = command_group("runs", "Training runs, battle batches and scout runs.")
 
-_KINDS = ("train", "battle", "scout")
+_KINDS = ("train", "battle", "scout", "judge")
 _CANCEL_WAIT_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 

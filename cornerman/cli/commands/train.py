@@ -151,6 +151,7 @@ _DOCUMENT = (
     "seed_test_score",
     "improvement",
     "dataset",
+    "judge",
     "simulated",
 )
 
@@ -315,6 +316,8 @@ def say_result(out: Out, result: dict[str, Any]) -> None:
         out.say(f"Note: {result['dataset']['note']}", style="yellow")
     for note in result.get("notes") or ():
         out.note(note)
+    if judge := result.get("judge"):
+        out.say(f"  Judge        {judge_words(judge)}")
     out.say(f"  Test before  {score_text(result['seed_test_score'])}")
     out.say(f"  Test after   {score_text(result['test_score'])}")
     out.say(f"  Validation   {_change(result['seed_score'], result['validation_score'])}")
@@ -331,6 +334,16 @@ def say_result(out: Out, result: dict[str, Any]) -> None:
         say_next(out, result)
     if result["status"] == "stopped":
         out.say(f"Continue it with: cornerman train --resume {result['run_id']}")
+
+
+def judge_words(judge: dict[str, Any]) -> str:
+    """What was measured of a run's judge, in one line."""
+    kappa = judge["kappa"]
+    value, low, high = (kappa[name] for name in ("value", "low", "high"))
+    if value is None:
+        return f"kappa not known on {judge['scored']} labelled cases"
+    reach = f"95% interval {low:.2f} to {high:.2f}"
+    return f"kappa {value:.2f} with people ({reach}, n = {kappa['n']})"
 
 
 def _change(before: float | None, after: float | None) -> str:

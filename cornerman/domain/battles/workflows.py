@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cornerman.domain.battles import Speaker
 from cornerman.domain.datasets import Options, SplitOptions
 from cornerman.domain.errors import BadInputError
+from cornerman.domain.judges import JudgeOptions
 from cornerman.domain.personas import Persona, Scenario
 from cornerman.domain.training.candidates import Prompt, Prompts
 from cornerman.domain.training.options import (
@@ -85,6 +86,9 @@ class BattleTraining(Options):
     seed: int = Field(default=0, ge=0, description="Another seed, other scenarios and battles.")
     split: SplitOptions = Field(default_factory=_plain_split)
     optimizer: OptimizerOptions = Field(default_factory=_patient_optimizer)
+    judge: JudgeOptions | None = Field(
+        default=None, description="As of a training request; the judge is the referee."
+    )
 
 
 class Criterion(BaseModel):

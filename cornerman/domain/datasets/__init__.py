@@ -154,6 +154,12 @@ class ColumnOptions(Options):
 class DatasetOptions(Options):
     """The cases, given here or in a file."""
 
+    id: JsonText | None = Field(
+        None,
+        max_length=256,
+        description="Your own name for the dataset; results show it as `dataset_id`.",
+        examples=["support-2026-01"],
+    )
     cases: list[CaseOptions] | None = Field(
         None,
         description="The cases themselves; or give `path`.",

@@ -243,6 +243,21 @@ def training_groups(
     return groups
 
 
+def labels_group(model: str, judged: Sequence[str], rubric: str) -> CallGroup:
+    """The calls of a judge that is asked about labelled cases before a run.
+
+    Args:
+        judged: What it is asked about, as text, with inputs and expected outputs.
+    """
+    count = len(judged)
+    asked = _with(mean_span(map(tokens_of, judged)) + tokens_of(rubric), _REFEREE_INSTRUCTIONS)
+    # What it said before is remembered; an answer that cannot be read is asked for once more.
+    calls = Span(0, count, 2 * count)
+    return CallGroup(
+        "labels", model, calls, asked, Span(10, _LIKELY_ANSWER * 2, REWRITE_MAX_TOKENS)
+    )
+
+
 def battle_groups(
     *,
     battles: int,

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from cornerman.domain.datasets import DatasetOptions, Options
 from cornerman.domain.json_values import WholeNumber, problem, shown
+from cornerman.domain.judges import JudgeOptions, judging_evaluator
 from cornerman.domain.training.candidates import Prompt, Prompts
 from cornerman.domain.training.options import (
     CheckedPrompts,
@@ -33,6 +34,10 @@ __all__ = [
     "check_trainable",
 ]
 
+# What a checkpoint's metrics hold beside each evaluator's mean, and others go by.
+OWN_METRICS = frozenset(
+    {"validation_score", "validation_low", "validation_high", "validation_n", "cases"}
+)
 WORKFLOW_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
@@ -67,6 +72,11 @@ class TrainingRequest(Options):
         None,
         description="The agent; empty: one chat call with the prompt named `system`.",
         examples=[{"entrypoint": "acme.agents:support_agent"}],
+    )
+    judge: JudgeOptions | None = Field(
+        None,
+        description="Train only where the evaluator that asks a model agrees with people.",
+        examples=[{"calibration": "labelled.jsonl", "min_kappa": 0.6}],
     )
     max_cases: WholeNumber | None = Field(
         None,
@@ -107,7 +117,19 @@ class TrainingRequest(Options):
                     f"{shown(evaluator.id)} is used twice; evaluator ids must be unique",
                     f"evaluators.{place}.id",
                 )
+            if evaluator.id in OWN_METRICS:
+                raise problem(
+                    f"{shown(evaluator.id)} is a name of a checkpoint's own metrics, where an "
+                    "evaluator's mean stands under its id; choose another",
+                    f"evaluators.{place}.id",
+                )
             seen.add(evaluator.id)
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_an_evaluator(self) -> TrainingRequest:
+        if self.judge is not None:
+            judging_evaluator(self.judge, self.evaluators)
         return self
 
     @model_validator(mode="after")

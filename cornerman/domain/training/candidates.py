@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -101,6 +101,14 @@ class Prompt(BaseModel):
         description=f"Demonstrations, at most {MOST_DEMOS}: the chat agent sends each as a user's "
         "and an assistant's message before the case's own.",
         examples=[[{"inputs": {"message": "My card was stolen!"}, "output": "lost card"}]],
+    )
+
+    # Orcheo writes it into every prompt. It has one value, so nothing that we write repeats it.
+    type: Literal["TextTensor"] = Field(
+        "TextTensor",
+        exclude=True,
+        description="As Orcheo's models dump a prompt; says nothing.",
+        examples=["TextTensor"],
     )
 
     @model_serializer(mode="wrap")

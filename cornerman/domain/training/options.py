@@ -5,7 +5,8 @@ How a run searches for better prompts: `optimizer` of a training request.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -94,6 +95,10 @@ class HttpAgentOptions(Options):
     )
 
 
+# What an Orcheo workflow's graph is stored as: a script's source, or nodes and edges.
+_ORCHEO_GRAPH = frozenset({"format", "source", "nodes", "edges"})
+
+
 class GraphOptions(Options):
     """The agent. With neither field it is one chat call with the prompt named `system`."""
 
@@ -106,6 +111,18 @@ class GraphOptions(Options):
     http: HttpAgentOptions | None = Field(
         None, description="From the command line and Python only.", examples=[None]
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_graph_of_orcheos(cls, given: Any) -> Any:
+        # Its source comes over a socket, and nothing that does is ever run.
+        if isinstance(given, Mapping) and _ORCHEO_GRAPH & given.keys():
+            raise problem(
+                f"is a graph of Orcheo's (it has {', '.join(sorted(_ORCHEO_GRAPH & given.keys()))})"
+                ", whose code is not taken from a request; put the graph into a module of yours, "
+                "name that in EVALUATOR_MODULES, and give {entrypoint: module:graph}"
+            )
+        return given
 
     @model_validator(mode="after")
     def _one_kind(self) -> GraphOptions:

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from cornerman.domain.datasets import CaseOptions, ColumnOptions, DatasetOptions, SplitOptions
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.json_values import looks_secret, mask_secrets, shown
+from cornerman.domain.judges import JudgeOptions, LabelColumns
 from cornerman.domain.secrets import redact_json
 from cornerman.domain.training import (
     EvaluatorOptions,
@@ -44,6 +45,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "optimizer": OptimizerOptions,
     "prompts.*": Prompt,
     "runnable_config.prompts.*": Prompt,
+    "judge": JudgeOptions,
+    "judge.columns": LabelColumns,
     "graph_config": GraphOptions,
     "graph_config.http": HttpAgentOptions,
 }
@@ -226,7 +229,8 @@ def changed_fields(given: Mapping[str, Any], stored: Mapping[str, Any]) -> list[
         given: As `public_request` returns it.
         stored: The run's request.
     """
-    changed = [name for name in ("graph_config", "evaluators") if given[name] != stored.get(name)]
+    parts = ("graph_config", "evaluators", "judge")
+    changed = [name for name in parts if given[name] != stored.get(name)]
     before: Mapping[str, Any] = stored.get("optimizer") or {}
     for name, value in given["optimizer"].items():
         if name not in CHANGEABLE and name in before and before[name] != value:
