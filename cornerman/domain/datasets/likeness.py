@@ -26,7 +26,8 @@ def plain_text(value: Any) -> str:
     if isinstance(value, str):
         folded = unicodedata.normalize("NFKC", value).casefold()
         # What is nothing but marks is told apart by them.
-        return _SPACES.sub(" ", _MARKS.sub(" ", folded)).strip() or folded.strip()
+        words = _SPACES.sub(" ", _MARKS.sub(" ", folded)).strip()
+        return words or _SPACES.sub(" ", folded).strip()
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
         return "\x1f".join(f"{key}={plain_text(fields[key])}" for key in sorted(fields))
