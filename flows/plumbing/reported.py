@@ -106,6 +106,9 @@ def progress_percent(run: Run) -> float:
         return 100.0
     if run.kind == "train":
         done, total = figures.get("epoch", 0), run.request.get("optimizer", {}).get("epochs", 0)
+    elif run.kind == "evaluate":
+        # An event a case: see LAST_SEQ for why nothing else counts them.
+        done, total = run.last_seq, figures.get("cases_total", 0)
     else:
         done, total = figures.get("battles_done", 0), figures.get("battles_total", 0)
     return round(min(100.0, 100 * done / total), 1) if total else 0.0
@@ -154,11 +157,16 @@ async def _publish(db: Database, run: Run) -> None:
         )
 
 
-Kind = Literal["training", "batch", "scout", "retrain"]
+Kind = Literal["training", "evaluation", "batch", "scout", "retrain"]
 P = TypeVar("P")
 Work = Callable[[P], Awaitable[dict[str, Any]]]
 
-_PREFIX: dict[Kind, str] = {"training": "train", "batch": "batch", "scout": "scout"}
+_PREFIX: dict[Kind, str] = {
+    "training": "train",
+    "evaluation": "evaluate",
+    "batch": "batch",
+    "scout": "scout",
+}
 STATE_NAMES = {
     "budget": "BudgetStopped",
     "kill_switch": "KillSwitch",
