@@ -20,6 +20,7 @@ from cornerman.domain.heap import heap_at_rest
 from cornerman.domain.runs import NODES, NewEvent, Run, RunStatus
 from cornerman.domain.secrets import redact
 from cornerman.domain.training import TrainParameters
+from cornerman.domain.training.cases import CaseResult
 from cornerman.domain.training.evaluation import EvaluateParameters
 from cornerman.domain.training.parse import shown_request
 from cornerman.flows.lab import TrainingLab
@@ -212,6 +213,26 @@ def finish(
     runs.finish_run(
         session, run_id, status=status, stopped_by=stopped_by, result=result, error=error
     )
+
+
+def result_line(result: CaseResult) -> dict[str, Any]:
+    """A case in a run's result."""
+    return {
+        "case_index": result.case.index,
+        "case_id": result.case.id,
+        "split": result.split,
+        "repeat": result.repeat,
+        "status": result.status,
+        "score": result.score,
+        "inputs": result.case.inputs,
+        "expected_output": result.case.expected_output,
+        "output": result.output,
+        "evaluations": {name: score.as_dict() for name, score in result.evaluations.items()},
+        "error": None if result.error is None else result.error.message,
+        "duration_ms": result.duration_ms,
+        "cost_usd": result.cost_usd,
+        "finish_reason": result.finish_reason,
+    }
 
 
 class RequestFlow(ServedFlow[Any, Any]):

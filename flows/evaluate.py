@@ -30,11 +30,19 @@ from cornerman.domain.training.evaluation import (
     Column,
     Comparison,
     EvaluateParameters,
+    Shortfall,
     shortfalls,
 )
 from cornerman.domain.training.progress import count_statuses, require_few_errored
 from cornerman.flows.agent_notes import agent_notes, model_notes
-from cornerman.flows.case_run import STATUS, RequestFlow, error_facts, finish, work_on
+from cornerman.flows.case_run import (
+    STATUS,
+    RequestFlow,
+    error_facts,
+    finish,
+    result_line,
+    work_on,
+)
 from cornerman.flows.engine import open_engine, own_id
 from cornerman.flows.evaluate_prepare import EvaluationRun, prepare_evaluation
 from cornerman.flows.plumbing.reported import reported, run_name
@@ -117,21 +125,24 @@ def _settle_totals(session: Any, run: EvaluationRun) -> dict[str, Any]:
 
 def _figures(
     run: EvaluationRun, held: dict[str, Any]
-) -> tuple[list[dict[str, Any]], list[Comparison], list[str]]:
+) -> tuple[list[dict[str, Any]], list[Comparison], list[Shortfall]]:
     """The columns' lines, the comparisons of each two, and where the bar is not met."""
     seed = run.context.spec.optimizer.seed
     results = {column.id: run.lab.all_results(column.id) for column in run.columns}
     scores = {name: scores_by_case(its) for name, its in results.items()}
     intervals = {name: mean_interval(list(its.values()), seed) for name, its in scores.items()}
-    lines = [
-        _line(run, column, results[column.id], intervals[column.id], held) for column in run.columns
-    ]
     comparisons = [
         Comparison(a, b, paired_improvement(scores[a.id], scores[b.id], seed))
         for a, b in map(_in_order, combinations(run.columns, 2))
     ]
     judged = [(column, intervals[column.id]) for column in run.columns]
-    return lines, comparisons, shortfalls(judged, comparisons, run.parameters.min_score)
+    below = shortfalls(judged, comparisons, run.parameters.min_score)
+    lines = [
+        _line(run, column, results[column.id], intervals[column.id], held)
+        | {"below": {one.bar: one.text for one in below if one.column.id == column.id}}
+        for column in run.columns
+    ]
+    return lines, comparisons, below
 
 
 def _in_order(pair: tuple[Column, Column]) -> tuple[Column, Column]:
@@ -167,11 +178,11 @@ def _line(
 def _result(
     run: EvaluationRun,
     held: dict[str, Any],
-    figures: tuple[list[dict[str, Any]], list[Comparison], list[str]],
+    figures: tuple[list[dict[str, Any]], list[Comparison], list[Shortfall]],
     status: RunStatus,
     stopped_by: str | None,
 ) -> dict[str, Any]:
-    lines, comparisons, failures = figures
+    lines, comparisons, below = figures
     spec = run.parameters
     everything = [r for column in run.columns for r in run.lab.all_results(column.id)]
     fewest = min((one.change.n for one in comparisons), default=0)
@@ -182,9 +193,12 @@ def _result(
         "status": status,
         "stopped_by": stopped_by,
         "columns": lines,
+        # Of the first column: what Orcheo's clients look for.
+        "summary": lines[0]["summary"],
+        "results": [result_line(r) for r in run.lab.all_results(run.columns[0].id)],
         "comparisons": [one.as_dict() for one in comparisons],
-        "passed": status == "completed" and not failures,
-        "failures": failures,
+        "passed": status == "completed" and not below,
+        "failures": [one.text for one in below],
         "min_score": spec.min_score,
         "not_worse_than": spec.not_worse_than,
         "split": spec.split,
@@ -204,6 +218,13 @@ def _notes(run: EvaluationRun, held: dict[str, Any]) -> list[str]:
     """What is to be known of the scores, in sentences."""
     notes = agent_notes(run.context, held["ledger"])
     notes += model_notes(run.columns, held["by_candidate"])
+    if run.parameters.not_worse_than is not None:
+        notes += [
+            f"{column.name}: these are the prompts that it must not be worse than, so there is "
+            "nothing to compare."
+            for column in run.columns
+            if column.judged and column.against is None
+        ]
     learned = [
         column.name
         for column in run.columns

@@ -23,6 +23,7 @@ from cornerman.domain.training.evaluation import (
     evaluated_cases,
     plan_columns,
     prompts_under,
+    same_prompts,
 )
 from cornerman.domain.training.options import is_chat_agent
 from cornerman.domain.training.parse import public_request, refuse_unrunnable
@@ -123,15 +124,33 @@ def read_columns(
         columns = [Column(**column) for column in known.request["columns"]]
         own = stored_prompts(known, own)
     else:
-        sources = [_source(session, spec, name) for name in _asked(spec)]
-        bar = _bar(session, spec)
-        columns = plan_columns(sources, spec.models, bar)
+        columns = _planned(session, spec, settings, own)
     prompts = dict[str, Prompts]()
     for place, column in enumerate(columns):
-        held = _prompts_of(session, spec, column, own)
+        held = _prompts_of(session, spec, column.checkpoint, own)
         prompts[column.id] = prompts_under(held, column.override)
         columns[place] = replace(column, model=_model(spec, prompts[column.id], settings))
     return columns, prompts
+
+
+def _planned(
+    session: Any, spec: EvaluateParameters, settings: Settings, own: Prompts | None
+) -> list[Column]:
+    bar = _bar(session, spec)
+    # In the order in which they were asked for.
+    sources = dict.fromkeys(_source(session, spec, name) for name in _asked(spec))
+    held = {
+        name: _prompts_of(session, spec, name, own)
+        for name in ({*sources, bar} if bar is not None else sources)
+    }
+    named = {name: _model(spec, prompts, settings) for name, prompts in held.items()}
+    return plan_columns(
+        {name: named[name] for name in sources},
+        spec.models,
+        bar,
+        bar_model=None if bar is None else named[bar],
+        like_bar={n for n in sources if bar is not None and same_prompts(held[n], held[bar])},
+    )
 
 
 def stored_request(
@@ -195,13 +214,13 @@ def _checkpoint(session: Any, workflow_id: str, name: str, field: str) -> Checkp
 
 
 def _prompts_of(
-    session: Any, spec: EvaluateParameters, column: Column, own: Prompts | None
+    session: Any, spec: EvaluateParameters, checkpoint: str | None, own: Prompts | None
 ) -> Prompts:
-    if column.checkpoint is None:
+    if checkpoint is None:
         assert own is not None
         return own
-    prompts = _checkpoint(session, spec.workflow_id, column.checkpoint, "checkpoints").prompts
-    refuse_unrunnable(prompts, spec.graph_config, f"checkpoint {column.checkpoint}'s prompts")
+    prompts = _checkpoint(session, spec.workflow_id, checkpoint, "checkpoints").prompts
+    refuse_unrunnable(prompts, spec.graph_config, f"checkpoint {checkpoint}'s prompts")
     return prompts
 
 

@@ -15,9 +15,8 @@ from cornerman.domain.statistics import (
     scores_by_case,
     too_few_words,
 )
-from cornerman.domain.training.cases import CaseResult
 from cornerman.flows.agent_notes import agent_notes
-from cornerman.flows.case_run import STATUS, error_facts, finish
+from cornerman.flows.case_run import STATUS, error_facts, finish, result_line
 from cornerman.flows.training_run import TrainingRun
 from cornerman.storage import cases, checkpoints, ledger, runs
 
@@ -132,7 +131,7 @@ def _result(
         },
         "cases": held["cases"],
         "finish_reasons": dict(Counter(r.finish_reason for r in everything if r.finish_reason)),
-        "results": [_line(result) for result in run.lab.all_results(best.id)],
+        "results": [result_line(result) for result in run.lab.all_results(best.id)],
         "notes": agent_notes(run.context, held["ledger"]),
         "simulated": run.context.simulated,
     }
@@ -145,23 +144,4 @@ def _dataset_facts(run: TrainingRun) -> dict[str, Any]:
         "validation": len(split.validation),
         "test": len(split.test),
         "note": split.note,
-    }
-
-
-def _line(result: CaseResult) -> dict[str, Any]:
-    return {
-        "case_index": result.case.index,
-        "case_id": result.case.id,
-        "split": result.split,
-        "repeat": result.repeat,
-        "status": result.status,
-        "score": result.score,
-        "inputs": result.case.inputs,
-        "expected_output": result.case.expected_output,
-        "output": result.output,
-        "evaluations": {name: score.as_dict() for name, score in result.evaluations.items()},
-        "error": None if result.error is None else result.error.message,
-        "duration_ms": result.duration_ms,
-        "cost_usd": result.cost_usd,
-        "finish_reason": result.finish_reason,
     }

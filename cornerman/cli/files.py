@@ -16,12 +16,13 @@ from cornerman.domain.yaml_values import read_yaml
 _STDIN = "-"
 
 
-def read_spec(source: str) -> dict[str, Any]:
+def read_spec(source: str, *, own_prompts: bool = False) -> dict[str, Any]:
     """Return the spec as it was written, but with the absolute path of its dataset.
 
     Args:
         source: A file; `-` is standard input, whose relative paths start from the current folder.
             A workflow file stands for the training on its battles.
+        own_prompts: Take a workflow file's own prompts, though its best checkpoint has others.
 
     Raises:
         NotFoundError: There is no such file.
@@ -39,7 +40,7 @@ def read_spec(source: str) -> dict[str, Any]:
             field="spec",
         )
     if is_workflow(spec):
-        return training_on_battles(dict(spec), source)
+        return training_on_battles(dict(spec), source, own_prompts=own_prompts)
     folder = Path.cwd() if source == _STDIN else Path(source).expanduser().resolve().parent
     return _with_absolute_path(dict(spec), folder)
 

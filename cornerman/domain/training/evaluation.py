@@ -7,7 +7,7 @@ Whether the columns meet the bar that was set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Annotated, Any, ClassVar, Literal
@@ -130,8 +130,17 @@ class Column:
         return f"{prompts} with {self.model}" if self.model else prompts
 
 
+# The checkpoint (None: the request's own prompts) and the model in place of the prompts' own.
+_Place = tuple[str | None, str | None]
+
+
 def plan_columns(
-    sources: Sequence[str | None], models: Sequence[str], bar: str | None
+    sources: Mapping[str | None, str | None],
+    models: Sequence[str],
+    bar: str | None,
+    *,
+    bar_model: str | None = None,
+    like_bar: Container[str | None] = (),
 ) -> list[Column]:
     """Every set of prompts under every model, and what the bar needs to compare them with.
 
@@ -139,42 +148,51 @@ def plan_columns(
     prompts under another model is compared with them under theirs.
 
     Args:
-        sources: Checkpoints' ids; None for the request's own prompts.
+        sources: Checkpoints' ids, None for the request's own prompts; each with the model that
+            its prompts name, None where they name none or several.
         models: In place of the prompts' own; empty: their own.
         bar: Id of the checkpoint that no column may be worse than.
+        bar_model: The model that the bar's prompts name.
+        like_bar: Other sources whose prompts are the bar's. Two samples of the same prompts
+            differ by chance alone, so they are not compared.
 
     Raises:
         BadInputError: There are too many, or none is anything but the bar itself.
     """
+    own = {bar: bar_model} | dict(sources)
+
+    def place(source: str | None, model: str | None) -> _Place:
+        # To ask for the model that the prompts name is to ask for the prompts as they are.
+        return source, None if model == own[source] else model
+
     overrides: Sequence[str | None] = models or [None]
-    wanted = list(dict.fromkeys(product(sources, overrides)))
-    needed = dict[tuple[str | None, str | None], tuple[str | None, str | None] | None]()
+    wanted = list(dict.fromkeys(place(*pair) for pair in product(sources, overrides)))
+    needed = dict[_Place, _Place | None]()
     for source, override in wanted:
-        other = (bar, override if source != bar else None)
-        needed[source, override] = None if bar is None or other == (source, override) else other
+        same = source == bar or source in like_bar
+        known = bar is None or (same and override is None)
+        needed[source, override] = None if known else place(bar, None if same else override)
     places = list(dict.fromkeys([*wanted, *(other for other in needed.values() if other)]))
     if len(places) > MOST_COLUMNS:
         raise BadInputError(
             f"models: {len(places)} columns are over the limit of {MOST_COLUMNS}; "
             f"{len(sources)} sets of prompts under {len(overrides)} models were asked for",
             field="models",
+            hint="Name fewer models or checkpoints.",
         )
-    if bar is not None and not any(needed.values()):
+    if bar is not None and all(source == bar and not needed[source, m] for source, m in wanted):
         raise BadInputError(
             f"not_worse_than: checkpoint {bar} is all that would be scored, so there is nothing "
             "to compare it with",
             field="not_worse_than",
-            hint="Give the spec prompts of its own, or name a --checkpoint or a --model.",
+            hint="Give the spec prompts of its own, or name another --checkpoint or --model.",
         )
     ids = {place: f"c{number}" for number, place in enumerate(places)}
     return [_column(place, ids, needed.get(place), place in wanted) for place in places]
 
 
 def _column(
-    place: tuple[str | None, str | None],
-    ids: Mapping[tuple[str | None, str | None], str],
-    against: tuple[str | None, str | None] | None,
-    judged: bool,
+    place: _Place, ids: Mapping[_Place, str], against: _Place | None, judged: bool
 ) -> Column:
     other = None if against is None else ids[against]
     return Column(ids[place], place[0], place[1], against=other, judged=judged)
@@ -185,6 +203,16 @@ def prompts_under(prompts: Prompts, model: str | None) -> Prompts:
     if model is None:
         return prompts
     return {name: prompt.model_copy(update={"model": model}) for name, prompt in prompts.items()}
+
+
+def same_prompts(one: Prompts, other: Prompts) -> bool:
+    """Whether an agent gets the same from both, whatever is trained or noted of them."""
+    unseen = {"requires_grad", "metadata"}
+    dumped = [
+        {name: prompt.model_dump(exclude=unseen) for name, prompt in prompts.items()}
+        for prompts in (one, other)
+    ]
+    return dumped[0] == dumped[1]
 
 
 def evaluated_cases(split: DatasetSplit, wanted: EvaluatedSplit) -> list[tuple[Case, Split]]:
@@ -231,29 +259,48 @@ class Comparison:
         }
 
 
+Bar = Literal["min_score", "not_worse_than"]
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """Where a column does not meet the bar, in a sentence."""
+
+    column: Column
+    bar: Bar
+    text: str
+
+
 def shortfalls(
     columns: Iterable[tuple[Column, Interval]],
     comparisons: Iterable[Comparison],
     min_score: float | None,
-) -> list[str]:
-    """Say where the columns do not meet the bar; empty when they do, or none was set."""
-    found = list[str]()
+) -> list[Shortfall]:
+    """Find where the columns do not meet the bar; empty when they do, or none was set."""
+    found = list[Shortfall]()
     for column, score in columns:
         if min_score is None or not column.judged:
             continue
         if score.value is None:
-            found.append(f"{column.name}: no case has a score; min_score is {min_score:g}")
+            text = f"{column.name}: no case has a score; min_score is {min_score:g}"
         elif score.value < min_score - _SAME:
-            found.append(f"{column.name}: {score.value:.4f} is below min_score of {min_score:g}")
-    for one in comparisons:
-        change = one.change
-        if one.after.against != one.before.id:
+            text = f"{column.name}: {score.value:.4f} is below min_score of {min_score:g}"
+        else:
             continue
-        if change.high is None or change.low is None or change.mean is None:
-            found.append(f"{one.after.name}: no case has scores of it and of {one.before.name}")
-        elif change.high < 0:
-            found.append(
-                f"{one.after.name}: worse than {one.before.name} by {change.mean:+.4f} "
-                f"(95%: {change.low:+.4f} to {change.high:+.4f}, n={change.n})"
-            )
+        found.append(Shortfall(column, "min_score", text))
+    for one in comparisons:
+        if one.after.against == one.before.id and (text := _worse(one)):
+            found.append(Shortfall(one.after, "not_worse_than", text))
     return found
+
+
+def _worse(one: Comparison) -> str:
+    change = one.change
+    if change.high is None or change.low is None or change.mean is None:
+        return f"{one.after.name}: no case has scores of it and of {one.before.name}"
+    if change.high >= 0:
+        return ""
+    return (
+        f"{one.after.name}: worse than {one.before.name} by {change.mean:+.4f} "
+        f"(95%: {change.low:+.4f} to {change.high:+.4f}, n={change.n})"
+    )
