@@ -1,4 +1,4 @@
-"""`evaluate`: prompts, models and checkpoints on the same cases, scored and not rewritten.
+"""`evaluate-workflow`: prompts, models and checkpoints on the same cases, scored and not rewritten.
 
 Each set of prompts under each model is a column, and a candidate of the run. A case is run for
 all columns before the next one is, so that a run that is stopped has compared them on what it has.
@@ -250,7 +250,7 @@ def _finish(session: Any, run: EvaluationRun, *end: Any) -> None:
 
 evaluate_workflow = RequestFlow(
     reported("evaluation")(_evaluate),
-    name="evaluate",
+    name="evaluate-workflow",
     flow_run_name=run_name,
     validate_parameters=True,
 )

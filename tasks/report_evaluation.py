@@ -35,8 +35,12 @@ from cornerman.tasks.report_training import (
 MOST_DIFFERING = 50
 
 
-def evaluation_section(session: Any, run: Run) -> EvaluationSection:
-    """Everything that the page and a JUnit file show of an evaluation."""
+def evaluation_section(session: Any, run: Run, *, traced: bool = True) -> EvaluationSection:
+    """Everything that the page and a JUnit file show of an evaluation.
+
+    Args:
+        traced: With the model calls of the cases that differ.
+    """
     result, request = run.result or {}, run.request
     columns = [Column(**column) for column in request.get("columns") or ()]
     results = cases.read_case_results(session, run.id)
@@ -63,7 +67,10 @@ def evaluation_section(session: Any, run: Run) -> EvaluationSection:
         columns=_columns(run, columns, results, calls),
         cases=found,
         cases_wanted=result.get("cases_wanted"),
-        differing=[_traced(session, run.id, case) for case in differing[:MOST_DIFFERING]],
+        differing=[
+            _traced(session, run.id, case) if traced else case
+            for case in differing[:MOST_DIFFERING]
+        ],
         differ=len(differing),
         cost_usd=pico_to_usd(ledger.read_run_cost_pico(session, run.id)),
         budget_usd=request.get("optimizer", {}).get("max_cost_usd"),

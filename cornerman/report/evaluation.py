@@ -134,6 +134,15 @@ class EvaluationSection:
         """Whether anything was asked of the scores."""
         return self.min_score is not None or bool(self.not_worse_than)
 
+    @property
+    def verdict(self) -> str:
+        """`passed`, `below`, `unjudged`; empty where no bar was set or the run goes on."""
+        if not self.has_bar or self.passed is None:
+            return ""
+        if self.passed:
+            return "passed"
+        return "below" if self.status == "completed" else "unjudged"
+
 
 @dataclass(frozen=True)
 class AnswerView:

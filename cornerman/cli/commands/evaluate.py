@@ -370,5 +370,5 @@ def _write_junit(path: Path, run_id: str) -> None:
         from cornerman.report.junit import junit_xml
         from cornerman.tasks.report_evaluation import evaluation_section
 
-        text = junit_xml(evaluation_section(session, run))
+        text = junit_xml(evaluation_section(session, run, traced=False))
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What an evaluation is asked to do: the one parameter of the flow `evaluate`.
+"""What an evaluation is asked to do: the one parameter of the flow `evaluate-workflow`.
 
 Its columns: sets of prompts, each under a model, that are scored on the same cases.
 
