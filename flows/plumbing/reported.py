@@ -127,9 +127,11 @@ async def publish(run_id: str) -> None:
 
 async def _publish(db: Database, run: Run) -> None:
     # Here, since a run under an embedded server reports nothing.
+    from cornerman.report.evaluation import evaluation_rows
     from cornerman.report.markdown import (
         batch_markdown,
         batch_rows,
+        evaluation_markdown,
         training_markdown,
         training_rows,
     )
@@ -139,6 +141,9 @@ async def _publish(db: Database, run: Run) -> None:
     if report.training is not None:
         text = training_markdown(report.training, simulated=report.simulated)
         rows, name = training_rows(report.training), "learning-curve"
+    elif report.evaluation is not None:
+        text = evaluation_markdown(report.evaluation, simulated=report.simulated)
+        rows, name = evaluation_rows(report.evaluation), "evaluation"
     elif report.battles is not None:
         text = batch_markdown(report.battles, simulated=report.simulated)
         rows, name = batch_rows(report.battles), "battle-batch"

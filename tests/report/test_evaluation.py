@@ -12,6 +12,7 @@ from sample_evaluation import sample_evaluation
 from cornerman.report import Report, render_report
 from cornerman.report.evaluation import EvaluationSection, evaluation_rows
 from cornerman.report.junit import junit_xml
+from cornerman.report.markdown import evaluation_markdown
 
 WHEN = "2026-03-09T14:05:31+00:00"
 
@@ -78,6 +79,14 @@ def test_rows_hold_each_columns_figures() -> None:
     rows = evaluation_rows(sample_evaluation())
     assert [row["score"] for row in rows] == [0.5, 0.625]
     assert (rows[0]["change"], rows[0]["against"]) == (-0.3333, "b3c with gpt-4o-mini")
+
+
+def test_markdown_has_a_line_for_each_column_and_the_verdict() -> None:
+    text = evaluation_markdown(sample_evaluation(), simulated=True)
+    assert "| spec with gpt-4o-mini | 0.500 (95%: 0.200 to 0.800, n=3) | -0.333 (95%: " in text
+    assert "**Not passed.**" in text and "2 of 4 cases differ" in text and "Simulated" in text
+    stopped = evaluation_markdown(sample_evaluation(status="stopped"), simulated=False)
+    assert "The bar was not judged." in stopped and "Simulated" not in stopped
 
 
 # -- JUnit
