@@ -154,9 +154,7 @@ async def test_an_evaluation_leaves_its_table_and_its_verdict(
     async with get_client() as client:
         flow_run_id = state.state_details.flow_run_id
         mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
-        made = {
-            artifact.key: artifact for artifact in await client.read_artifacts(artifact_filter=mine)
-        }
+        found = await client.read_artifacts(artifact_filter=mine)
         run = await client.read_flow_run(flow_run_id)
     made = {artifact.key: artifact for artifact in found}
     assert run.name == "evaluate-workflow climb e1"
