@@ -11,10 +11,12 @@ from typing import Any
 
 _WHERE = {
     "train_workflow": "cornerman.flows.train",
+    "evaluate_workflow": "cornerman.flows.evaluate",
     "battle_batch": "cornerman.flows.battle",
     "live_prompts": "cornerman.live",
     "scout": "cornerman.flows.scout",
     "TrainParameters": "cornerman.domain.training",
+    "EvaluateParameters": "cornerman.domain.training.evaluation",
     "BattleParameters": "cornerman.domain.battles.request",
     "ScoutParameters": "cornerman.domain.battles.breakthroughs",
 }

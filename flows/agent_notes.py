@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cornerman.domain.training import GraphOptions
+from cornerman.domain.training.evaluation import Column
 from cornerman.tasks.battle_context import BattleContext
 from cornerman.tasks.metering import AgentMetering
 from cornerman.tasks.training_context import TrainingContext
@@ -50,6 +52,25 @@ def _metering_notes(metering: AgentMetering, name: str, ledger: Ledger) -> list[
             f"{count} of the agent's calls came from no case's context, as those of a bare thread "
             "do; they are booked on the run."
         )
+    return notes
+
+
+def model_notes(
+    columns: Sequence[Column], calls: Mapping[str, Mapping[tuple[str, str], int]]
+) -> list[str]:
+    """Which columns were asked for with a model that their agent did not call.
+
+    Args:
+        calls: By candidate, then by role and model.
+    """
+    notes = list[str]()
+    for column in columns:
+        called = sorted(model for role, model in calls.get(column.id, {}) if role == "agent")
+        if column.override is not None and called and column.override not in called:
+            notes.append(
+                f"{column.name}: the agent called {', '.join(called)} instead; one with code of "
+                "its own must read the model: prompts[NAME].model."
+            )
     return notes
 
 

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from cornerman.clients.llm import LLM
 from cornerman.clients.llm_types import LLMEndpoint
 from cornerman.clients.prices import PriceBook
-from cornerman.domain.training import TrainParameters
+from cornerman.domain.training import TrainSpec
 from cornerman.evaluators.base import build_evaluators
 from cornerman.flows.plumbing.quiet import tell_services_in_one_line, tell_stops_in_one_line
 from cornerman.rehearsal import rehearsal_endpoint
@@ -109,7 +109,7 @@ async def open_engine(settings: Settings | None = None) -> AsyncGenerator[Engine
 
 def make_context(
     engine: Engine,
-    spec: TrainParameters,
+    spec: TrainSpec,
     run_id: str,
     *,
     llm: LLM,

@@ -188,31 +188,39 @@ class TrainingLab:
         self, candidate: Candidate, cases: Sequence[Case], *, split: Split | None
     ) -> list[CaseResult]:
         training = {case.id for case in self._split.train}
-        wanted = [
-            CaseJob(
-                candidate,
-                case,
-                split or ("train" if case.id in training else "validation"),
-                self.epoch,
-                repeat,
-            )
-            for case in cases
-            for repeat in range(self.options.repeats)
-        ]
-        known = self._results.get(candidate.id, {})
-        stored = self._stored.get(candidate.id, {})
-        missing = dict[tuple[str, int], CaseJob]()
+        return await self.run_jobs(
+            [
+                CaseJob(
+                    candidate,
+                    case,
+                    split or ("train" if case.id in training else "validation"),
+                    self.epoch,
+                    repeat,
+                )
+                for case in cases
+                for repeat in range(self.options.repeats)
+            ]
+        )
+
+    async def run_jobs(self, wanted: Sequence[CaseJob]) -> list[CaseResult]:
+        """Run jobs, each once per run; their results in the same order.
+
+        Raises:
+            StopError: The run must start no more work.
+        """
+        missing = dict[tuple[str, str, int], CaseJob]()
         for job in wanted:
-            key = job.case.id, job.repeat
-            if key not in known and key in stored:
-                _keep(self._results, stored[key])
-            elif key not in known:
-                missing[key] = job
+            candidate, key = job.candidate.id, (job.case.id, job.repeat)
+            if key in self._results.get(candidate, {}):
+                continue
+            if key in self._stored.get(candidate, {}):
+                _keep(self._results, self._stored[candidate][key])
+            else:
+                missing[candidate, *key] = job
         if self.epoch == 1:
             self._first_epoch_cases = len(wanted)
         await self._run_missing(list(missing.values()))
-        held = self._results.get(candidate.id, {})
-        return [held[job.case.id, job.repeat] for job in wanted]
+        return [self._results[job.candidate.id][job.case.id, job.repeat] for job in wanted]
 
     async def _run_missing(self, jobs: Sequence[CaseJob]) -> None:
         """Run jobs, a few more begun than may run; what ends one ends the round.
@@ -267,7 +275,9 @@ class TrainingLab:
         self._errored.append(errored)
         if self.epoch == 1:
             try:
-                require_few_errored(self._errored, self._first_epoch_cases)
+                require_few_errored(
+                    self._errored, self._first_epoch_cases, command=self._context.kind
+                )
             except TooManyErroredError as error:
                 self._context.stop(error)
         return errored

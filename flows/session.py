@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 
 from cornerman.domain.aio import leave_threads_behind
 from cornerman.domain.errors import ConflictError, RunCancelledError, StorageError
-from cornerman.domain.runs import HEARTBEAT_SECONDS, KillSwitch, NewEvent, Run
+from cornerman.domain.runs import (
+    CASE_KINDS,
+    HEARTBEAT_SECONDS,
+    NODES,
+    KillSwitch,
+    NewEvent,
+    Run,
+)
 from cornerman.flows.plumbing.embedded import serves_alone
 from cornerman.flows.plumbing.embedded_client import Trouble, troubles
 from cornerman.flows.plumbing.processes import is_gone, process_owner
@@ -61,8 +68,8 @@ class RunSession:
         if self.cancelled is None:
             self.cancelled = RunCancelledError(
                 f"Run {self.run.id} was cancelled: {why}.",
-                hint=f"Continue it with: cornerman train --resume {self.run.id}"
-                if self.run.kind == "train"
+                hint=f"Continue it with: cornerman {self.run.kind} --resume {self.run.id}"
+                if self.run.kind in CASE_KINDS
                 else "",
             )
             if self.flow_run_id is not None:
@@ -111,9 +118,10 @@ class RunSession:
 
     def _event(self, trouble: Trouble) -> NewEvent:
         """What the run's log says of a Prefect server that the run waits for."""
-        node = "agentensor_trainer" if self.run.kind == "train" else "battle_batch"
         payload = {"message": trouble.message}
-        return NewEvent(node, "prefect_back" if trouble.back else "prefect_away", payload)
+        return NewEvent(
+            NODES[self.run.kind], "prefect_back" if trouble.back else "prefect_away", payload
+        )
 
     def _obey(self, signals: runs.RunSignals | None, switch: KillSwitch) -> None:
         if signals is not None and signals.owner != self.owner:

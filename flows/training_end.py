@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections import Counter
 from typing import Any
 
-from cornerman.domain.errors import CornermanError, JudgeRefusedError, StopError
+from cornerman.domain.errors import JudgeRefusedError, StopError
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.runs import NewEvent, RunStatus
-from cornerman.domain.secrets import redact, redact_json
+from cornerman.domain.runs import RunStatus
+from cornerman.domain.secrets import redact_json
 from cornerman.domain.statistics import (
     mean_interval,
     paired_improvement,
@@ -18,17 +16,11 @@ from cornerman.domain.statistics import (
     too_few_words,
 )
 from cornerman.domain.training.candidates import demos_of
-from cornerman.domain.training.cases import CaseResult
 from cornerman.flows.agent_notes import agent_notes
+from cornerman.flows.case_run import STATUS, error_facts, finish, result_line
 from cornerman.flows.demo_gains import demo_gains, gain_notes
 from cornerman.flows.training_run import TrainingRun
-from cornerman.storage import cases, checkpoints, events, ledger, runs
-
-_STATUS: dict[str, RunStatus] = {
-    "cancelled": "cancelled",
-    "budget": "stopped",
-    "kill_switch": "stopped",
-}
+from cornerman.storage import cases, checkpoints, ledger, runs
 
 
 async def end_training(
@@ -42,14 +34,15 @@ async def end_training(
     if progress.incumbent is not None and not _incumbent_is_stored(run):
         await run.store_checkpoint(progress.epoch)
     stopped_by = _stopped_by(run, stop, error)
-    status: RunStatus = "failed" if error else _STATUS.get(stopped_by or "", "completed")
+    status: RunStatus = "failed" if error else STATUS.get(stopped_by or "", "completed")
     # What the rest needs is stored by now, and calls that are left behind are booked.
     held = await run.context.db.write(_settle_totals, run)
     result = redact_json(_result(run, held, status, stopped_by, error))
-    facts = None if error is None else _error_facts(error)
+    facts = None if error is None else error_facts(error)
     if facts is not None:
         result["error"] = {"type": facts["type"], "message": facts["message"]}
-    await run.context.db.write(_finish, run, status, stopped_by, result, facts)
+    end = ("training_result", status, stopped_by, result, facts)
+    await run.context.db.write(finish, run.context, *end)
     return result
 
 
@@ -68,15 +61,6 @@ def _stopped_by(run: TrainingRun, stop: StopError | None, error: Exception | Non
     # Having run all its epochs is not being stopped.
     reason = run.progress.stopped_by
     return None if reason == "epochs" else reason
-
-
-def _error_facts(error: Exception) -> dict[str, Any]:
-    return {
-        "type": type(error).__name__,
-        "message": redact(str(error)),
-        "hint": error.hint if isinstance(error, CornermanError) else "",
-        "stack": redact("".join(traceback.format_exception(error)))[-8_000:],
-    }
 
 
 def _settle_totals(session: Any, run: TrainingRun) -> dict[str, Any]:
@@ -166,7 +150,7 @@ def _result(
         "cases": held["cases"],
         "judge": _judged(run, error),
         "finish_reasons": dict(Counter(r.finish_reason for r in everything if r.finish_reason)),
-        "results": [_line(result) for result in run.lab.all_results(best.id)],
+        "results": [result_line(result) for result in run.lab.all_results(best.id)],
         "notes": agent_notes(run.context, held["ledger"]) + gain_notes(demos),
         **({} if demos is None else {"demonstrations": demos}),
         "simulated": run.context.simulated,
@@ -186,42 +170,3 @@ def _dataset_facts(run: TrainingRun) -> dict[str, Any]:
         "test": len(split.test),
         "note": split.note,
     }
-
-
-def _line(result: CaseResult) -> dict[str, Any]:
-    return {
-        "case_index": result.case.index,
-        "case_id": result.case.id,
-        "split": result.split,
-        "repeat": result.repeat,
-        "status": result.status,
-        "score": result.score,
-        "inputs": result.case.inputs,
-        "expected_output": result.case.expected_output,
-        "output": result.output,
-        "evaluations": {name: score.as_dict() for name, score in result.evaluations.items()},
-        "error": None if result.error is None else result.error.message,
-        "duration_ms": result.duration_ms,
-        "cost_usd": result.cost_usd,
-        "finish_reason": result.finish_reason,
-    }
-
-
-def _finish(
-    session: Any,
-    run: TrainingRun,
-    status: RunStatus,
-    stopped_by: str | None,
-    result: dict[str, Any],
-    error: dict[str, Any] | None,
-) -> None:
-    run_id = run.context.run_id
-    runs.require_held(session, run_id, run.context.owner)
-    before = runs.read_run(session, run_id)
-    # A finished run that is resumed and has nothing more to do tells nothing twice.
-    if before is None or before.result != json.loads(json.dumps(result)):
-        event = NewEvent("agentensor_trainer", "training_result", result)
-        events.create_event(session, run_id, event)
-    runs.finish_run(
-        session, run_id, status=status, stopped_by=stopped_by, result=result, error=error
-    )

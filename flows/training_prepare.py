@@ -1,8 +1,9 @@
-"""Before a training run: everything is checked that can be, then the run is stored."""
+"""Before a run that scores cases: everything is checked that can be, then the run is stored."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from cornerman.clients.chat_request import check_model_kwargs
-from cornerman.domain.datasets.load import fingerprint, load_cases, split_cases
+from cornerman.clients.llm import LLM
+from cornerman.domain.datasets.load import (
+    DatasetSplit,
+    fingerprint,
+    load_cases,
+    split_cases,
+)
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.runs import Run
 from cornerman.domain.secrets import redact_json
-from cornerman.domain.training import TrainParameters
+from cornerman.domain.training import TrainParameters, TrainSpec
 from cornerman.domain.training.candidates import Candidate, Checkpoint, Prompt, Prompts
 from cornerman.domain.training.options import is_chat_agent
 from cornerman.domain.training.parse import changed_fields, public_request, refuse_untrainable
@@ -40,39 +47,22 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
             the request of the run that it would continue.
         UnpricedModelError: A model has no price.
     """
-    settings, spec = engine.settings, parameters
-    if settings.dask_scheduler is not None:
-        # Imported only when asked for: an extra, which few need.
-        from cornerman.flows.plumbing.dask_cases import require_extra
-
-        require_extra()
-    allowed = list(settings.evaluator_modules)
-    cases = load_cases(spec.dataset, Path.cwd(), spec.max_cases)
-    split = split_cases(cases, spec.dataset.split)
-    dataset_id = fingerprint(cases, split, spec.evaluators)
-    if spec.graph_config is not None and spec.graph_config.entrypoint == BATTLE_AGENT:
-        await engine.db.read(refuse_strange_addresses, [case.inputs for case in cases])
+    spec = parameters
+    split, dataset_id = await load_dataset(engine, spec)
+    known_by_id = {case.id: case for case in (*split.train, *split.validation, *split.test)}
+    cases = list(known_by_id.values())
     known = await engine.db.read(runs.read_run, run_id)
     best = await engine.db.read(checkpoints.read_best_checkpoint, spec.workflow_id)
     prompts = _starting_prompts(spec, known, best)
     async with contextlib.AsyncExitStack() as stack:
-        # Before its module is imported: it may make its client then.
-        metering = meter_agent(spec.graph_config, settings, engine.endpoint)
-        if metering is not None:
-            stack.push_async_callback(metering.close)
-        agent = build_agent(spec.graph_config, allowed)
-        optimizer = build_optimizer(spec.optimizer.strategy, allowed)
-        if is_chat_agent(spec.graph_config):
-            # An agent of the user's own may give its kwargs any meaning.
-            check_model_kwargs(prompts["system"].model_kwargs, field="prompts.system.model_kwargs")
-        _require_prices(engine, spec, prompts)
+        llm, context = await open_context(stack, engine, spec, run_id, [prompts])
         check_demos(
             spec, prompts, cases, engine.endpoint.prices, engine.settings.model_for("agent")
         )
-        llm = engine.llm(cache=spec.cache)
-        stack.push_async_callback(llm.aclose)
+        optimizer = build_optimizer(
+            spec.optimizer.strategy, list(engine.settings.evaluator_modules)
+        )
         gate = make_gate(engine, spec, llm, cases)
-        context = make_context(engine, spec, run_id, llm=llm, agent=agent, metering=metering)
         start = Candidate(id="c0", prompts=prompts, origin="start")
         parent = _parent_id(spec, prompts, best)
         stored = await engine.db.write(_create, context, dataset_id, start, parent)
@@ -84,9 +74,62 @@ async def prepare_training(engine: Engine, parameters: TrainParameters, run_id: 
         dataset_id=dataset_id,
         optimizer=optimizer,
         start=start,
+        promote=spec.promote,
         stored=stored,
         gate=gate,
     )
+
+
+async def load_dataset(engine: Engine, spec: TrainSpec) -> tuple[DatasetSplit, str]:
+    """A request's cases as they are split, and their fingerprint.
+
+    Raises:
+        BadInputError: The dataset cannot be used, or its battles' personas are not to be called.
+        SettingsError: Cases should run on a cluster, and its extra is not installed.
+    """
+    if engine.settings.dask_scheduler is not None:
+        # Imported only when asked for: an extra, which few need.
+        from cornerman.flows.plumbing.dask_cases import require_extra
+
+        require_extra()
+    cases = load_cases(spec.dataset, Path.cwd(), spec.max_cases)
+    split = split_cases(cases, spec.dataset.split)
+    if spec.graph_config is not None and spec.graph_config.entrypoint == BATTLE_AGENT:
+        await engine.db.read(refuse_strange_addresses, [case.inputs for case in cases])
+    return split, fingerprint(cases, split, spec.evaluators)
+
+
+async def open_context(
+    stack: contextlib.AsyncExitStack,
+    engine: Engine,
+    spec: TrainSpec,
+    run_id: str,
+    prompts: Sequence[Prompts],
+) -> tuple[LLM, TrainingContext]:
+    """What the run's cases share: model client, meter, agent and evaluators.
+
+    Args:
+        stack: Closes them, until whoever works on the run does.
+        prompts: All sets that will be scored; their models must have prices.
+
+    Raises:
+        BadInputError: Agent, evaluators or prompts cannot be used.
+        UnpricedModelError: A model has no price.
+    """
+    # Before its module is imported: it may make its client then.
+    metering = meter_agent(spec.graph_config, engine.settings, engine.endpoint)
+    if metering is not None:
+        stack.push_async_callback(metering.close)
+    agent = build_agent(spec.graph_config, list(engine.settings.evaluator_modules))
+    if is_chat_agent(spec.graph_config):
+        for held in prompts:
+            # An agent of the user's own may give its kwargs any meaning.
+            check_model_kwargs(held["system"].model_kwargs, field="prompts.system.model_kwargs")
+    for held in prompts:
+        _require_prices(engine, spec, held)
+    llm = engine.llm(cache=spec.cache)
+    stack.push_async_callback(llm.aclose)
+    return llm, make_context(engine, spec, run_id, llm=llm, agent=agent, metering=metering)
 
 
 def _create(
@@ -109,7 +152,7 @@ def _create(
         random_state={"seed": spec.optimizer.seed, "epoch": 0},
         simulated=context.simulated,
     )
-    _refuse_another_request(run, request, simulated=context.simulated)
+    refuse_another_request(run, request, simulated=context.simulated)
     if run.request.get("optimizer") != request["optimizer"]:
         runs.update_request(session, run_id, run.request | {"optimizer": request["optimizer"]})
     if "parent_checkpoint_id" not in run.random_state:
@@ -120,7 +163,7 @@ def _create(
     return found
 
 
-def _refuse_another_request(run: Run, request: dict[str, Any], *, simulated: bool) -> None:
+def refuse_another_request(run: Run, request: dict[str, Any], *, simulated: bool) -> None:
     stored, given = run.request.get("dataset_fingerprint"), request["dataset_fingerprint"]
     hint = "Start a new run, under an id of its own."
     if stored != given:
@@ -149,7 +192,7 @@ def _refuse_another_request(run: Run, request: dict[str, Any], *, simulated: boo
 def _starting_prompts(spec: TrainParameters, known: Run | None, best: Checkpoint | None) -> Prompts:
     given = spec.starting_prompts
     if known is not None and known.request.get("prompts"):
-        return _stored_prompts(known, given)
+        return stored_prompts(known, given)
     if given is not None:
         return given
     if best is None:
@@ -164,7 +207,7 @@ def _starting_prompts(spec: TrainParameters, known: Run | None, best: Checkpoint
     return prompts
 
 
-def _stored_prompts(run: Run, given: Prompts | None) -> Prompts:
+def stored_prompts(run: Run, given: Prompts | None) -> Prompts:
     """The prompts that a run started from; the workflow's best may be other ones by now."""
     stored = {name: Prompt.model_validate(p) for name, p in run.request["prompts"].items()}
     if given is None:
@@ -184,7 +227,7 @@ def _parent_id(spec: TrainParameters, prompts: Prompts, best: Checkpoint | None)
     return best.id if best is not None and is_from_best else None
 
 
-def _require_prices(engine: Engine, spec: TrainParameters, prompts: Prompts) -> None:
+def _require_prices(engine: Engine, spec: TrainSpec, prompts: Prompts) -> None:
     models = {prompt.model or engine.settings.model_for("agent") for prompt in prompts.values()}
     if spec.optimizer.epochs > 1 and spec.optimizer.strategy != "few_shot":
         models.add(engine.settings.model_for("optimizer"))

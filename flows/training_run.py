@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cornerman.clients.llm import LLM
-from cornerman.domain.datasets.load import DatasetSplit
 from cornerman.domain.money import pico_to_usd
-from cornerman.domain.runs import NewEvent, Run
+from cornerman.domain.runs import NewEvent
 from cornerman.domain.statistics import (
     mean_interval,
     mean_score,
@@ -18,77 +16,37 @@ from cornerman.domain.statistics import (
 from cornerman.domain.training.candidates import Candidate, Checkpoint, NewCheckpoint
 from cornerman.domain.training.optimizer import Optimizer, Round
 from cornerman.domain.training.progress import TrainingProgress, count_statuses, require_few_errored
+from cornerman.flows.case_run import CaseRun
 from cornerman.flows.demo_gains import parts_of
 from cornerman.flows.judge import JudgeGate, require_judge
-from cornerman.flows.lab import TrainingLab
-from cornerman.flows.plumbing.tag_limits import is_limited
-from cornerman.storage import cases, events, ledger, runs
+from cornerman.storage import events, ledger, runs
 from cornerman.tasks.rewrite import store_checkpoint
-from cornerman.tasks.slots import CASE_TAG
 from cornerman.tasks.training_context import TrainingContext
-
-if TYPE_CHECKING:
-    from cornerman.flows.plumbing.dask_cases import DaskCases
 
 _IDS = uuid.UUID("5b1f1d0c-6f8e-5d0a-8a52-0d4d1c4f3f10")
 
 
-class TrainingRun:
+class TrainingRun(CaseRun):
     """The parts of one run and the steps that `cornerman.flows.train` puts in order."""
 
     def __init__(
         self,
         *,
-        context: TrainingContext,
-        llm: LLM,
-        split: DatasetSplit,
-        dataset_id: str,
         optimizer: Optimizer,
         start: Candidate,
-        stored: Run,
+        promote: bool = True,
         gate: JudgeGate | None = None,
+        **parts: Any,
     ) -> None:
-        self.context = context
-        self.llm = llm
-        self.split = split
-        self.dataset_id = dataset_id
+        super().__init__(**parts)
         self.optimizer = optimizer
         self.start = start
-        self.lab = TrainingLab(context, split)
-        self.progress = TrainingProgress(context.spec.optimizer)
-        self._stored = stored
+        self.progress = TrainingProgress(self.context.spec.optimizer)
         self._gate = gate
         self.judged: dict[str, Any] | None = None
         self.checkpoints: list[Checkpoint] = []
-        self._elsewhere: DaskCases | None = None
-        self._parent_id: str | None = stored.random_state.get("parent_checkpoint_id")
-
-    async def begin(self, owner: str, before: Run) -> None:
-        """Start to work on the run, in this process's name.
-
-        A run that failed gets another chance at the cases that failed it.
-
-        Args:
-            before: The run as it was before this process claimed it.
-        """
-        self.context.begin(owner)
-        self.context.may_replay = before.started_at is not None
-        self.context.slots.before_tasks = await is_limited(CASE_TAG)
-        await self.context.slots.open(owner)
-        if before.status == "failed":
-            done = int(before.random_state.get("epoch", 0))
-            await self.context.db.write(
-                cases.delete_errored_results, self.context.run_id, after_epoch=done
-            )
-
-    async def close(self) -> None:
-        """Let go of slots, of the model client and of a cluster."""
-        if self._elsewhere is not None:
-            await self._elsewhere.close()
-        await self.context.slots.close()
-        if self.context.metering is not None:
-            await self.context.metering.close()
-        await self.llm.aclose()
+        self._promote = promote
+        self._parent_id: str | None = self.stored.random_state.get("parent_checkpoint_id")
 
     # -- the steps
 
@@ -99,23 +57,13 @@ class TrainingRun:
 
     async def score_starting_prompts(self) -> None:
         """Epoch 1: the starting prompts on every train and validation case."""
-        if self.context.settings.dask_scheduler is not None:
-            await self._run_cases_elsewhere()
-        await self.lab.load()
+        await self.open_lab()
         await self.lab.add(self.start)
         known = {case.id: case for case in (*self.split.train, *self.split.validation)}
         in_order = sorted(known.values(), key=lambda case: case.index)
         await self.lab.evaluate(self.start, in_order)
         first = Round(self.start, accepted=True, reason="the prompts that the run started from")
         await self._finish_epoch(1, first)
-
-    async def _run_cases_elsewhere(self) -> None:
-        from cornerman.flows.plumbing.dask_cases import DaskCases
-
-        self._elsewhere = await DaskCases.open(self.context)
-        # A slot is held while a case waits for a worker, as the worker itself takes none.
-        self.context.slots.before_tasks = True
-        self.lab.run_cases_by(self._elsewhere.run_case)
 
     async def next_epoch(self) -> None:
         """One round of rewriting."""
@@ -203,7 +151,7 @@ class TrainingRun:
             "cost_usd": pico_to_usd(cost_pico),
         }
         event = NewEvent("agentensor_trainer", "training_epoch_complete", payload, f"epoch:{epoch}")
-        state = self._stored.random_state | {"epoch": epoch}
+        state = self.stored.random_state | {"epoch": epoch}
         await context.db.write(_end_epoch, context, event, state, payload)
 
     def _interval(self, results: list[Any]) -> Any:
@@ -247,7 +195,7 @@ class TrainingRun:
                 "strategy": context.spec.optimizer.strategy,
                 "simulated": context.simulated,
             },
-            may_be_best=context.spec.promote,
+            may_be_best=self._promote,
         )
         stored = await store_checkpoint(context, new)
         self.checkpoints.append(stored)

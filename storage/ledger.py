@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from cornerman.domain.errors import BudgetExceededError, KillSwitchActiveError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.money.ledger import CallEstimate, CallOutcome, CallScope
-from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState, cases_prefix
+from cornerman.domain.runs import DEAD_AFTER_SECONDS, BudgetState, candidate_of, cases_prefix
 from cornerman.storage.budgets import (
     move_budgets,
     read_budget,
@@ -296,6 +296,21 @@ def _create_call(
     }
     session.execute(_INSERT_CALL, row)
     return call_id
+
+
+def read_candidate_calls(session: Session, run_id: str) -> dict[str, dict[tuple[str, str], int]]:
+    """What the cases of each candidate cost in picodollars, by role and model."""
+    which = llm_calls.c.subject, llm_calls.c.role, llm_calls.c.model
+    query = select(*which, func.sum(llm_calls.c.cost_pico).label("cost_pico"))
+    query = query.where(llm_calls.c.run_id == run_id).group_by(*which)
+    found = dict[str, dict[tuple[str, str], int]]()
+    for row in session.execute(query):
+        candidate = candidate_of(row.subject)
+        if candidate is not None:
+            calls = found.setdefault(candidate, {})
+            key = row.role, row.model
+            calls[key] = calls.get(key, 0) + int(row.cost_pico or 0)
+    return found
 
 
 def create_cached_call(session: Session, scope: CallScope, call: CallEstimate) -> str:

@@ -20,7 +20,7 @@ from cornerman.domain.aio import Deadline, TimeUpError, within
 from cornerman.domain.errors import CornermanError, StopError
 from cornerman.domain.money import pico_to_usd
 from cornerman.domain.money.ledger import CallScope
-from cornerman.domain.runs import NewEvent, case_subject, case_thread
+from cornerman.domain.runs import NODES, NewEvent, RunKind, case_subject, case_thread
 from cornerman.domain.secrets import redact, redact_json
 from cornerman.domain.statistics import weighted_score
 from cornerman.domain.traces import replaying
@@ -114,11 +114,11 @@ def _store(session: Any, context: TrainingContext, result: CaseResult) -> None:
     traces.forget_replays(session, context.run_id, subject)
     # The row is unique, so the event needs no key of its own to be written once.
     if case_rows.create_case_result(session, context.run_id, result):
-        events.create_event(session, context.run_id, progress_event(result))
+        events.create_event(session, context.run_id, progress_event(result, context.kind))
 
 
-def progress_event(result: CaseResult) -> NewEvent:
-    """The event of a finished case."""
+def progress_event(result: CaseResult, kind: RunKind = "train") -> NewEvent:
+    """The event of a finished case of a run of that kind."""
     error = result.error
     payload = {
         "case_index": result.case.index,
@@ -137,7 +137,8 @@ def progress_event(result: CaseResult) -> NewEvent:
         "repeat": result.repeat,
         "finish_reason": result.finish_reason,
     }
-    return NewEvent("agentensor_trainer", "training_progress", payload)
+    name = "evaluation_progress" if kind == "evaluate" else "training_progress"
+    return NewEvent(NODES[kind], name, payload)
 
 
 CASE_RETRIES = 2

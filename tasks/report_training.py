@@ -32,7 +32,7 @@ _ENDS = {
 # Nobody reads more failures than these.
 _WORST_CASES = 24
 # Of one case in the page; `cornerman runs trace` has them all.
-_MOST_CALLS = 20
+MOST_CALLS = 20
 _PAGE = 1000
 
 
@@ -53,9 +53,9 @@ def training_section(session: Any, run: Run) -> TrainingSection:
         stopped_by=run.stopped_by or "",
         started_at=iso(run.started_at),
         finished_at=iso(run.finished_at),
-        seed_test=_estimate(result.get("seed_test_score")),
-        best_test=_estimate(result.get("test_score")),
-        improvement=_improvement(result.get("improvement")),
+        seed_test=estimate_of(result.get("seed_test_score")),
+        best_test=estimate_of(result.get("test_score")),
+        improvement=improvement_of(result.get("improvement")),
         unchanged=bool((result.get("improvement") or {}).get("unchanged")),
         remark=str((result.get("improvement") or {}).get("remark") or ""),
         notes=[str(note) for note in result.get("notes") or ()] + _of_judge(result),
@@ -97,13 +97,15 @@ def _texts(candidate: Candidate | None) -> dict[str, str]:
     return {name: prompt.as_shown for name, prompt in prompts.items()}
 
 
-def _estimate(score: dict[str, Any] | None) -> Estimate | None:
+def estimate_of(score: dict[str, Any] | None) -> Estimate | None:
+    """A stored `{value, low, high, n}`."""
     if not score or score["value"] is None:
         return None
     return Estimate(score["value"], score["low"], score["high"], score["n"])
 
 
-def _improvement(change: dict[str, Any] | None) -> Improvement | None:
+def improvement_of(change: dict[str, Any] | None) -> Improvement | None:
+    """A stored paired interval."""
     if not change or change["mean"] is None:
         return None
     return Improvement(change["mean"], change["low"], change["high"], change["n"])
@@ -173,7 +175,7 @@ def _worst(
 
 def _trace(session: Any, run_id: str, result: CaseResult) -> list[dict[str, Any]]:
     subject = case_subject(result.candidate_id, result.case.id, result.repeat)
-    return traces.read_trace(session, run_id, subject)[:_MOST_CALLS]
+    return traces.read_trace(session, run_id, subject)[:MOST_CALLS]
 
 
 def _of_judge(result: dict[str, Any]) -> list[str]:
@@ -190,12 +192,17 @@ def _of_judge(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _outcome(result: CaseResult, before: float | None, trace: list[dict[str, Any]]) -> CaseOutcome:
+def reasons_of(result: CaseResult) -> str:
+    """What is to be known of a case's score, in words."""
     reasons = [f"{name}: {s.reason}" for name, s in result.evaluations.items() if s.reason]
     if result.finish_reason is not None:
         reasons.insert(0, _ENDS.get(result.finish_reason, result.finish_reason))
     elif result.status == "scored" and result.output in (None, ""):
         reasons.insert(0, "The agent's answer was empty, though it came to its end.")
+    return "; ".join(reasons)
+
+
+def _outcome(result: CaseResult, before: float | None, trace: list[dict[str, Any]]) -> CaseOutcome:
     return CaseOutcome(
         case_id=result.case.id,
         index=result.case.index,
@@ -206,7 +213,7 @@ def _outcome(result: CaseResult, before: float | None, trace: list[dict[str, Any
         output=result.output,
         score_before=before,
         score_after=result.score,
-        reason="; ".join(reasons),
+        reason=reasons_of(result),
         error="" if result.error is None else f"{result.error.type}: {result.error.message}",
         trace=trace,
     )

@@ -1,4 +1,4 @@
-"""What the tasks of one training run share: database, model client, agent, evaluators.
+"""What the tasks of one run that scores cases share: database, model client, agent, evaluators.
 
 A plain object on purpose: Prefect walks through dataclasses and mappings that are handed to a
 task, and would visit the whole dataset for each case.
@@ -21,8 +21,9 @@ from cornerman.domain.errors import (
 )
 from cornerman.domain.money import usd_to_pico
 from cornerman.domain.money.ledger import CallScope
+from cornerman.domain.runs import RunKind
 from cornerman.domain.traces import ReplayQueue
-from cornerman.domain.training import TrainParameters
+from cornerman.domain.training import TrainSpec
 from cornerman.evaluators.base import Evaluator
 from cornerman.settings import Settings
 from cornerman.storage import traces
@@ -61,7 +62,7 @@ class TrainingContext:
         self,
         *,
         run_id: str,
-        spec: TrainParameters,
+        spec: TrainSpec,
         settings: Settings,
         db: Database,
         llm: LLM,
@@ -102,11 +103,16 @@ class TrainingContext:
         self.stopping: CornermanError | None = None
         self._deadline: float | None = None
 
+    @property
+    def kind(self) -> RunKind:
+        """Whether the run trains or evaluates."""
+        return self.spec.kind
+
     def begin(self, owner: str) -> None:
         """Work in this process's name from now on; the run's own time limit starts here."""
         self.owner = owner
         if self.telemetry is not None:
-            self.telemetry.begin(self.run_id, "train", self.spec.workflow_id)
+            self.telemetry.begin(self.run_id, self.kind, self.spec.workflow_id)
         if self.spec.optimizer.max_seconds is not None:
             self._deadline = time.monotonic() + self.spec.optimizer.max_seconds
 

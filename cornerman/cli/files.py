@@ -16,13 +16,14 @@ from cornerman.domain.yaml_values import read_yaml
 _STDIN = "-"
 
 
-def read_spec(source: str) -> dict[str, Any]:
+def read_spec(source: str, *, own_prompts: bool = False) -> dict[str, Any]:
     """Return the spec as it was written, but with the absolute path of its dataset
     and of its labelled cases.
 
     Args:
         source: A file; `-` is standard input, whose relative paths start from the current folder.
             A workflow file stands for the training on its battles.
+        own_prompts: Take a workflow file's own prompts, though its best checkpoint has others.
 
     Raises:
         NotFoundError: There is no such file.
@@ -36,7 +37,8 @@ def read_spec(source: str) -> dict[str, Any]:
             field="spec",
         )
     if is_workflow(spec):
-        return with_absolute_labels(training_on_battles(dict(spec), source), _folder_of(source))
+        made = training_on_battles(dict(spec), source, own_prompts=own_prompts)
+        return with_absolute_labels(made, _folder_of(source))
     return _with_absolute_path(dict(spec), _folder_of(source))
 
 

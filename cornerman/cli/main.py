@@ -37,6 +37,7 @@ _COMMANDS = {
     "demo": "commands.demo",
     "init": "commands.init",
     "train": "commands.train",
+    "evaluate": "commands.evaluate",
     "battle": "commands.battle",
     "scout": "commands.scout",
     "estimate": "commands.estimate",

@@ -218,6 +218,27 @@ class TrainingView:
         self.bars.cost(usd)
 
 
+class EvaluationView:
+    """Progress of an evaluation of `total` case runs."""
+
+    def __init__(self, console: Console, *, total: int, budget_usd: float | None) -> None:
+        self.bars = _Bars(console, budget_usd)
+        self._total = total
+        self._done = 0
+        self._trouble = 0
+
+    def event(self, name: str, payload: dict[str, Any]) -> None:
+        if name != "evaluation_progress":
+            return
+        self._done += 1
+        self._trouble += payload["status"] != "scored"
+        trouble = f", {self._trouble} without an answer" if self._trouble else ""
+        self.bars.work("evaluation", self._done, self._total, f" cases{trouble}")
+
+    def cost(self, usd: float) -> None:
+        self.bars.cost(usd)
+
+
 class BatchView:
     """Progress of a battle batch of `size` battles."""
 

@@ -49,11 +49,14 @@ def is_workflow(document: Mapping[str, Any]) -> bool:
     return "rubric" in document and "scenarios" in document and "dataset" not in document
 
 
-def training_on_battles(document: dict[str, Any], name: str) -> dict[str, Any]:
+def training_on_battles(
+    document: dict[str, Any], name: str, *, own_prompts: bool = False
+) -> dict[str, Any]:
     """The training spec of a workflow file: battles with its active personas as cases.
 
     The workflow is stored as for a battle. Training goes on from its best checkpoint, where there
-    is one; the cases lie in CORNERMAN_HOME, so that a nightly retraining finds them.
+    is one, unless the file's own prompts are wanted; the cases lie in CORNERMAN_HOME, so that a
+    nightly retraining finds them.
 
     Raises:
         BadInputError: It describes no workflow, or one that nobody is met in.
@@ -82,7 +85,7 @@ def training_on_battles(document: dict[str, Any], name: str) -> dict[str, Any]:
     }
     if training.judge is not None:
         spec["judge"] = training.judge.model_dump(mode="json")
-    if best is None or workflow.agent_prompt not in best.prompts:
+    if own_prompts or best is None or workflow.agent_prompt not in best.prompts:
         prompts = {name: p.model_dump(mode="json") for name, p in workflow.prompts.items()}
         spec["prompts"] = prompts
     return spec

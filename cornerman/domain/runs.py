@@ -8,9 +8,19 @@ from typing import Any, Literal
 
 from cornerman.domain.money import pico_to_usd
 
-RunKind = Literal["train", "battle", "scout", "judge"]
+RunKind = Literal["train", "evaluate", "battle", "scout", "judge"]
 RunStatus = Literal["pending", "running", "completed", "stopped", "cancelled", "failed"]
-Node = Literal["agentensor_trainer", "battle_batch"]
+Node = Literal["agentensor_trainer", "agentensor_evaluator", "battle_batch"]
+
+NODES: dict[RunKind, Node] = {
+    "train": "agentensor_trainer",
+    "evaluate": "agentensor_evaluator",
+    "battle": "battle_batch",
+    "scout": "battle_batch",
+    "judge": "agentensor_trainer",
+}
+# Kinds of runs that score cases, and that their command continues by --resume.
+CASE_KINDS: frozenset[RunKind] = frozenset({"train", "evaluate"})
 
 FINISHED: frozenset[str] = frozenset({"completed", "stopped", "cancelled", "failed"})
 
@@ -26,7 +36,7 @@ MOST_CONCURRENT_CASES = 256
 
 @dataclass(frozen=True)
 class Run:
-    """One training run, battle batch, scout run or check of a judge.
+    """One training run, evaluation, battle batch, scout run or check of a judge.
 
     Args:
         status: `stopped` is an end by budget, kill-switch or time limit; `stopped_by` says which.
@@ -151,6 +161,12 @@ def case_subject(candidate_id: str, case_id: str, repeat: int) -> str:
 def cases_prefix(candidate_id: str) -> str:
     """What the ledger's names of one candidate's cases begin with."""
     return f"case:{candidate_id}/"
+
+
+def candidate_of(subject: str) -> str | None:
+    """The candidate in a case's ledger name; None for another subject."""
+    kind, _, rest = subject.partition(":")
+    return rest.partition("/")[0] if kind == "case" else None
 
 
 def case_thread(run_id: str, candidate_id: str, case_id: str) -> str:

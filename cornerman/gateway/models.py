@@ -92,7 +92,7 @@ class RunBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str
-    kind: Literal["train", "battle", "scout", "judge"]
+    kind: Literal["train", "evaluate", "battle", "scout", "judge"]
     workflow_id: str
     status: RunStatusName
     stopped_by: str | None
@@ -275,6 +275,14 @@ class TrainingAnswer(BaseModel):
     run: AnyBody | None
     epochs: list[AnyBody]
     latest: list[AnyBody]
+
+
+class EvaluationAnswer(AnyBody):
+    """The newest evaluation of a workflow; its `run` is null when there is none."""
+
+    run: AnyBody | None
+    columns: list[AnyBody]
+    cases: list[AnyBody] = Field(description="The cases on which the columns differ.")
 
 
 class RatingsAnswer(BaseModel):

@@ -10,11 +10,15 @@ from cornerman.domain.battles import Battle
 from cornerman.domain.money import pico_to_usd, usd_to_pico
 from cornerman.domain.runs import BudgetState, Run
 from cornerman.domain.statistics import mean_interval
+from cornerman.domain.training.evaluation import Column
+from cornerman.report.evaluation import EvaluatedCase, EvaluatedColumn
+from cornerman.report.text import as_text
 from cornerman.settings import Settings
 from cornerman.storage import battles, breakthroughs, budgets, events, ledger, runs, workflows
 from cornerman.storage import personas as persona_rows
 from cornerman.storage import ratings as rating_rows
 from cornerman.storage.run_reads import read_live_heads
+from cornerman.tasks.report_evaluation import evaluation_section
 from cornerman.tasks.training_context import day_budget_name
 
 TRAINER = "agentensor_trainer"
@@ -23,6 +27,9 @@ _SCALE = 100.0
 _MOST_BATTLES = 2_000
 _MOST_EVENTS = 20_000
 _MOST_BATCHES = 60
+# Of cases on which columns differ, and of their texts; the report has more.
+_MOST_DIFFERING = 20
+_GLANCE = 400
 
 
 def interval(scores: list[float]) -> dict[str, Any]:
@@ -187,6 +194,61 @@ def training(session: Any, workflow: str) -> dict[str, Any]:
         "epochs": [e.payload for e in log if e.event == "training_epoch_complete"],
         "latest": list(reversed(cases[-20:])),
     }
+
+
+def evaluation(session: Any, workflow: str) -> dict[str, Any]:
+    """The newest evaluation with its columns and, once it has ended, the cases that differ."""
+    newest = runs.read_runs(session, kind="evaluate", workflow_id=workflow, limit=1)
+    if not newest:
+        return {"run": None, "columns": [], "cases": []}
+    run = newest[0]
+    brief = run_brief(run, ledger.read_run_cost_pico(session, run.id))
+    total = run.metrics.get("cases_total")
+    if not run.finished:
+        # To score columns anew with every case would take longer than the case.
+        columns = [
+            {"id": c["id"], "name": Column(**c).name} for c in run.request.get("columns", ())
+        ]
+        return {"run": brief, "done": run.last_seq, "total": total, "columns": columns, "cases": []}
+    section = evaluation_section(session, run, traced=False)
+    return {
+        "run": brief,
+        "done": sum(len(case.answers) for case in section.cases),
+        "total": total,
+        "verdict": section.verdict,
+        "failures": list(section.failures),
+        "columns": [_column_body(column) for column in section.columns],
+        "differ": section.differ,
+        "cases": [_differing_body(case) for case in section.differing[:_MOST_DIFFERING]],
+    }
+
+
+def _column_body(column: EvaluatedColumn) -> dict[str, Any]:
+    change = column.change
+    return {
+        "id": column.id,
+        "name": column.name,
+        "judged": column.judged,
+        "score": column.score and vars(column.score),
+        "against": column.against,
+        "change": change and {"value": change.mean, "low": change.low, "high": change.high},
+        "cost_usd": column.cost_usd,
+    }
+
+
+def _differing_body(case: EvaluatedCase) -> dict[str, Any]:
+    inputs = case.inputs.values() if isinstance(case.inputs, dict) else [case.inputs]
+    answers = [
+        {
+            "column": answer.column,
+            "status": answer.status,
+            "score": answer.score,
+            "output": answer.error or as_text(answer.output)[:_GLANCE],
+        }
+        for answer in case.answers
+    ]
+    said = " ".join(as_text(held) for held in inputs)[:_GLANCE]
+    return {"case_id": case.case_id, "said": said, "answers": answers}
 
 
 def ratings(session: Any, workflow: str) -> dict[str, Any]:

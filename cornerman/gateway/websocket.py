@@ -1,16 +1,12 @@
-"""The websocket's `train_workflow` message as a training request.
-
-`/ws/workflow/{workflow}`: start a training run, follow it live, come back to it, end it.
-"""
+"""`/ws/workflow/{workflow}`: start training or an evaluation, follow it live, come back, end it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -18,103 +14,17 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from cornerman.domain.errors import BadInputError, CornermanError
 from cornerman.domain.json_values import json_fault, shown
 from cornerman.domain.runs import Run
-from cornerman.domain.training import RUN_ID_PATTERN, WORKFLOW_ID_PATTERN, TrainParameters
-from cornerman.domain.training.parse import parse_training_request
+from cornerman.domain.training import TrainSpec
 from cornerman.gateway.auth import authenticate, bearer_token
 from cornerman.gateway.errors import GatewayError, not_found, with_hint
 from cornerman.gateway.hub import Line
+from cornerman.gateway.messages import parse_evaluation_message, parse_training_message
 from cornerman.gateway.routes.runs import LAST_SEQ
 from cornerman.gateway.state import Gateway, gateway_of
-from cornerman.runner import cancel_run, create_training_run, start_run
+from cornerman.runner import cancel_run, create_evaluation_run, create_training_run, start_run
+from cornerman.settings import Settings
 from cornerman.storage import runs
-
-_KNOWN = ("type", "graph_config", "inputs", "execution_id", "training", "runnable_config")
-# What Orcheo's client sends besides: who asked, and the stored workflow's own config.
-_ORCHEO_KNOWN = ("triggered_by", "stored_runnable_config")
-
-
-def parse_training_message(workflow: str, message: Mapping[str, Any]) -> TrainParameters:
-    """Return what the message asks for.
-
-    Args:
-        workflow: The workflow of the socket's address.
-        message: `training` holds the request's fields; `graph_config` and `runnable_config`
-            stand beside it; `inputs` are defaults for the inputs of every case.
-
-    Raises:
-        BadInputError: It cannot be accepted; names the field, the value and the limit.
-    """
-    unknown = next((key for key in message if key not in (*_KNOWN, *_ORCHEO_KNOWN)), None)
-    if unknown is not None:
-        raise BadInputError(f"{unknown}: unknown field; known: {', '.join(_KNOWN)}", field=unknown)
-    if not re.fullmatch(WORKFLOW_ID_PATTERN, workflow):
-        raise BadInputError(
-            f"workflow: {shown(workflow)} does not match {WORKFLOW_ID_PATTERN}", field="workflow"
-        )
-    if message.get("stored_runnable_config") is not None:
-        message = {**message, "runnable_config": _merged_config(message)}
-    payload = _object(message, "training") or {}
-    for name in ("graph_config", "runnable_config"):
-        beside = message.get(name)
-        if beside is not None and payload.get(name) not in (None, beside):
-            raise BadInputError(f"training.{name}: differs from {name}; give one", field=name)
-        payload |= {} if beside is None else {name: beside}
-    request = parse_training_request(payload, source="http")
-    run_id = _run_id(message.get("execution_id"))
-    values = {name: getattr(request, name) for name in request.model_fields_set}
-    spec = TrainParameters(**values, workflow_id=workflow, run_id=run_id)
-    return _with_inputs(spec, _object(message, "inputs") or {})
-
-
-def _merged_config(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored workflow's config under the run's own, as Orcheo lays one over the other."""
-    stored = _object(message, "stored_runnable_config") or {}
-    given = _object(message, "runnable_config") or {}
-    merged = stored | given
-    for name in ("configurable", "metadata", "prompts"):
-        below, above = stored.get(name), given.get(name)
-        if isinstance(below, dict) and isinstance(above, dict) and above:
-            merged[name] = {**below, **above}
-    return merged
-
-
-def _object(message: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    value = message.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise BadInputError(f"{name}: {shown(value)} is not an object", field=name)
-    return dict(cast("dict[str, Any]", value))
-
-
-def _run_id(given: Any) -> str | None:
-    if given is None:
-        return None
-    if not isinstance(given, str) or not re.fullmatch(RUN_ID_PATTERN, given):
-        raise BadInputError(
-            f"execution_id: {shown(given)} must be text that matches {RUN_ID_PATTERN}",
-            field="execution_id",
-        )
-    return given
-
-
-def _with_inputs(spec: TrainParameters, inputs: dict[str, Any]) -> TrainParameters:
-    """Give every case the inputs that it lacks."""
-    if not inputs:
-        return spec
-    fault = json_fault(inputs)
-    if fault is not None:
-        raise BadInputError(f"inputs.{fault[0]}: {fault[1]}", field="inputs")
-    if spec.dataset.cases is None:
-        raise BadInputError(
-            "inputs: defaults for the cases' inputs go with dataset.cases; put them into the file "
-            "instead",
-            field="inputs",
-        )
-    cases = [c.model_copy(update={"inputs": inputs | c.inputs}) for c in spec.dataset.cases]
-    dataset = spec.dataset.model_copy(update={"cases": cases})
-    return spec.model_copy(update={"dataset": dataset})
-
+from cornerman.storage.database import Database
 
 router = APIRouter()
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cornerman.gateway.websocket")
@@ -124,7 +34,9 @@ _IDLE_SECONDS = 3_600.0
 # A socket whose run has ended and that asks for nothing more is closed.
 LINGER_SECONDS = 30.0
 _CANCEL_SECONDS = 5.0
-_TYPES = "train_workflow, attach, cancel and ping"
+_TYPES = "train_workflow, evaluate_workflow, attach, cancel and ping"
+SpecT = TypeVar("SpecT", bound=TrainSpec)
+Create = Callable[[Database, Settings, SpecT], Awaitable[tuple[Run, dict[str, Any], bool]]]
 
 
 @router.websocket("/ws/workflow/{workflow}")
@@ -219,6 +131,8 @@ class _Client:
             kind = message.get("type")
             if kind == "train_workflow":
                 await self._train(message)
+            elif kind == "evaluate_workflow":
+                await self._evaluate(message)
             elif kind == "attach":
                 await self._attach(message)
             elif kind == "cancel":
@@ -239,22 +153,33 @@ class _Client:
             await self._send_error("That could not be answered; the gateway's log says why.")
 
     async def _train(self, message: dict[str, Any]) -> None:
+        await self._begin(message, "training", parse_training_message, create_training_run)
+
+    async def _evaluate(self, message: dict[str, Any]) -> None:
+        await self._begin(message, "evaluation", parse_evaluation_message, create_evaluation_run)
+
+    async def _begin(
+        self,
+        message: dict[str, Any],
+        block: str,
+        parse: Callable[[str, Mapping[str, Any]], SpecT],
+        create: Create[SpecT],
+    ) -> None:
+        """Store the run that a message asks for, follow it, and start it if it is new."""
         self._refuse_second()
         try:
             # Thousands of cases take a while to check; others must not wait for that.
-            spec = await asyncio.to_thread(parse_training_message, self._workflow, message)
-            run, parameters, new = await create_training_run(
-                self._gateway.db, self._gateway.settings, spec
-            )
+            spec = await asyncio.to_thread(parse, self._workflow, message)
+            run, parameters, new = await create(self._gateway.db, self._gateway.settings, spec)
         except BadInputError as error:
             said = with_hint(error.message, error.hint)
-            await self._send_error(f"Invalid training payload: {said}")
+            await self._send_error(f"Invalid {block} payload: {said}")
             return
-        log.info("training asked for", run_id=run.id, new=new)
+        log.info(f"{block} asked for", run_id=run.id, new=new)
         self._follow(run.id, 0, naming=message.get("execution_id") is None)
         if new:
             settings = self._gateway.settings
-            await start_run(self._gateway.db, "train", parameters, run.id, settings=settings)
+            await start_run(self._gateway.db, run.kind, parameters, run.id, settings=settings)
 
     async def _attach(self, message: dict[str, Any]) -> None:
         self._refuse_second()

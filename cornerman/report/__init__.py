@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cornerman.domain.texts import DiffPart, prompt_diff
-from cornerman.report import charts, sections, text
+from cornerman.report import charts, evaluation, sections, text
+from cornerman.report.evaluation import EvaluationSection
 from cornerman.report.model import BattleSection, LedgerRow, Report, TrainingSection
 from cornerman.report.text import cut, finalize
 
@@ -34,6 +35,7 @@ def render_report(report: Report) -> str:
     """
     style, script = _joined(_STYLES), _joined(_SCRIPTS)
     training = _training(report.training) if report.training else None
+    evaluated = _evaluation(report.evaluation) if report.evaluation else None
     battle = _battles(report.battles) if report.battles else None
     drawn = [*(training or {}).get("charts", ()), *(battle or {}).get("charts", ())]
     return (
@@ -42,6 +44,7 @@ def render_report(report: Report) -> str:
         .render(
             report=report,
             training=training,
+            evaluation=evaluated,
             battles=battle,
             policy=_policy(style, script),
             style=style,
@@ -108,6 +111,16 @@ def _training(section: TrainingSection) -> dict[str, Any]:
         "prompts": _prompts(section),
         "cases": views,
         "verdicts": sections.verdict_counts(views),
+        "total": _total(section.ledger),
+    }
+
+
+def _evaluation(section: EvaluationSection) -> dict[str, Any]:
+    return {
+        "run": section,
+        "columns": evaluation.column_whiskers(section.columns),
+        "best": max((c.score.value for c in section.columns if c.score), default=None),
+        "cases": evaluation.differing_views(section),
         "total": _total(section.ledger),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from cornerman.report.evaluation import EvaluatedColumn, EvaluationSection
 from cornerman.report.model import BattleSection, EpochPoint, Estimate, TrainingSection
 
 _BAR = 20
@@ -61,6 +62,42 @@ def training_rows(run: TrainingSection) -> list[dict[str, Any]]:
         }
         for point in run.epochs
     ]
+
+
+def evaluation_markdown(run: EvaluationSection, *, simulated: bool) -> str:
+    """The columns of an evaluation, and whether its bar is met."""
+    words = {"passed": "Passed.", "below": "**Not passed.**", "unjudged": "The bar was not judged."}
+    lines = [
+        f"## {_text(run.workflow_id)}: evaluation",
+        *([SIMULATED, ""] if simulated else []),
+        f"Run `{_text(run.run_id)}` is **{run.status}**"
+        + (f" (stopped by {_text(run.stopped_by)})" if run.stopped_by else "")
+        + f", ${run.cost_usd:.4f}, {run.model_calls} model calls.",
+        "",
+        "| prompts and model | score | change, paired | against |",
+        "|:---|:---|:---|:---|",
+        *(_column(column) for column in run.columns),
+        "",
+        f"{run.differ} of {len(run.cases)} cases "
+        + ("differ between columns." if len(run.columns) > 1 else "are below a full score."),
+    ]
+    if run.verdict:
+        lines.append(words[run.verdict])
+    lines += [f"- {_text(text)}" for text in run.failures]
+    lines += [_text(note) for note in run.notes]
+    return "\n".join(lines)
+
+
+def _column(column: EvaluatedColumn) -> str:
+    change = column.change
+    words = (
+        ""
+        if change is None
+        else f"{change.mean:+.3f} ({_interval(change.low, change.high)}, n={change.n})"
+    )
+    return (
+        f"| {_text(column.name)} | {_estimate(column.score)} | {words} | {_text(column.against)} |"
+    )
 
 
 def batch_markdown(batch: BattleSection, *, simulated: bool) -> str:

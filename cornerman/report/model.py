@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cornerman.report.evaluation import EvaluationSection
 
 
 @dataclass(frozen=True)
@@ -336,5 +339,6 @@ class Report:
     generated_at: str
     simulated: bool = False
     training: TrainingSection | None = None
+    evaluation: EvaluationSection | None = None
     battles: BattleSection | None = None
     notes: Sequence[str] = ()

@@ -110,8 +110,13 @@ def _case_view(case: CaseOutcome) -> CaseView:
         output=show_value(case.output),
         reason=cut(as_text(case.reason)),
         error=cut(as_text(case.error)),
-        steps=[_step(call) for call in case.trace],
+        steps=step_views(case.trace),
     )
+
+
+def step_views(trace: Sequence[Mapping[str, Any]]) -> list[StepView]:
+    """Lay out a case's model calls."""
+    return [_step(call) for call in trace]
 
 
 def _step(call: Mapping[str, Any]) -> StepView:

@@ -10,12 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cornerman.runner.case_requests import (
+        create_evaluation_run,
+        create_training_run,
+        dataset_folders,
+    )
     from cornerman.runner.launches import LaunchFolder
     from cornerman.runner.requests import (
         create_batch_run,
         create_scout_run,
-        create_training_run,
-        dataset_folders,
         start_promotion,
     )
     from cornerman.runner.start import cancel_run, start_run
@@ -26,6 +29,7 @@ __all__ = [
     "Supervisor",
     "cancel_run",
     "create_batch_run",
+    "create_evaluation_run",
     "create_scout_run",
     "create_training_run",
     "dataset_folders",
@@ -37,6 +41,9 @@ _WHERE = {
     "LaunchFolder": "launches",
     "Supervisor": "supervisor",
     "cancel_run": "start",
+    "create_evaluation_run": "case_requests",
+    "create_training_run": "case_requests",
+    "dataset_folders": "case_requests",
     "start_run": "start",
 }
 

@@ -14,7 +14,9 @@ from cornerman.flows.plumbing.embedded_client import begin_early
 def main() -> int:
     """Read the command line and work."""
     parser = argparse.ArgumentParser(prog="python -m cornerman.runner", description=__doc__)
-    parser.add_argument("kind", nargs="?", choices=["train", "battle", "scout", "promote"])
+    parser.add_argument(
+        "kind", nargs="?", choices=["train", "evaluate", "battle", "scout", "promote"]
+    )
     parser.add_argument("--run-id")
     parser.add_argument("--ready", type=int, metavar="DESCRIPTOR")
     given = parser.parse_args()

@@ -21,6 +21,7 @@ from cornerman.storage.database import Database
 
 DEPLOYMENTS: dict[RunKind, str] = {
     "train": "train-workflow/manual",
+    "evaluate": "evaluate-workflow/manual",
     "battle": "battle-batch/manual",
     "scout": "scout/manual",
 }

@@ -11,6 +11,7 @@ from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.errors import ConflictError
 from cornerman.domain.runs import Run, RunKind
 from cornerman.domain.training import TrainParameters
+from cornerman.domain.training.evaluation import EvaluateParameters
 from cornerman.flows.engine import open_database
 from cornerman.runner.launches import LaunchFolder
 from cornerman.runner.requests import keep_failed_trial
@@ -20,6 +21,9 @@ from cornerman.storage import runs
 from cornerman.storage.database import Database
 
 log = logging.getLogger(__name__)
+
+# What a row keeps beside what was asked for.
+_NOT_ASKED = ("dataset_fingerprint", "columns")
 
 
 async def work(kind: RunKind, run_id: str) -> int:
@@ -57,7 +61,7 @@ def _parameters(run: Run) -> dict[str, Any]:
     if launch is not None:
         return launch.parameters
     # Started by hand: the row has everything but secrets.
-    return {key: value for key, value in run.request.items() if key != "dataset_fingerprint"}
+    return {key: value for key, value in run.request.items() if key not in _NOT_ASKED}
 
 
 async def _flow(kind: RunKind, parameters: dict[str, Any]) -> None:
@@ -65,6 +69,10 @@ async def _flow(kind: RunKind, parameters: dict[str, Any]) -> None:
         from cornerman.flows.train import train_workflow
 
         await train_workflow(TrainParameters.model_validate(parameters))
+    elif kind == "evaluate":
+        from cornerman.flows.evaluate import evaluate_workflow
+
+        await evaluate_workflow(EvaluateParameters.model_validate(parameters))
     elif kind == "battle":
         from cornerman.flows.battle import battle_batch
 

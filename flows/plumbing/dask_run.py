@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from prefect.client.orchestration import get_client
 
 from cornerman.domain.errors import CornermanError, RunCancelledError, StorageError
-from cornerman.domain.training import TrainParameters
+from cornerman.domain.training import TrainSpec
 from cornerman.flows.engine import Engine, make_context, open_engine
 from cornerman.flows.plumbing.embedded import drain_events
 from cornerman.flows.plumbing.prefect_private import part
@@ -58,7 +58,7 @@ class RunTicket:
 
     run_id: str
     owner: str
-    spec: TrainParameters
+    spec: TrainSpec
     simulated: bool
     prefect: dict[str, Any] = field(repr=False)
 

@@ -106,6 +106,9 @@ def progress_percent(run: Run) -> float:
         return 100.0
     if run.kind == "train":
         done, total = figures.get("epoch", 0), run.request.get("optimizer", {}).get("epochs", 0)
+    elif run.kind == "evaluate":
+        # An event a case: see LAST_SEQ for why nothing else counts them.
+        done, total = run.last_seq, figures.get("cases_total", 0)
     else:
         done, total = figures.get("battles_done", 0), figures.get("battles_total", 0)
     return round(min(100.0, 100 * done / total), 1) if total else 0.0
@@ -124,9 +127,11 @@ async def publish(run_id: str) -> None:
 
 async def _publish(db: Database, run: Run) -> None:
     # Here, since a run under an embedded server reports nothing.
+    from cornerman.report.evaluation import evaluation_rows
     from cornerman.report.markdown import (
         batch_markdown,
         batch_rows,
+        evaluation_markdown,
         training_markdown,
         training_rows,
     )
@@ -136,6 +141,9 @@ async def _publish(db: Database, run: Run) -> None:
     if report.training is not None:
         text = training_markdown(report.training, simulated=report.simulated)
         rows, name = training_rows(report.training), "learning-curve"
+    elif report.evaluation is not None:
+        text = evaluation_markdown(report.evaluation, simulated=report.simulated)
+        rows, name = evaluation_rows(report.evaluation), "evaluation"
     elif report.battles is not None:
         text = batch_markdown(report.battles, simulated=report.simulated)
         rows, name = batch_rows(report.battles), "battle-batch"
@@ -154,11 +162,16 @@ async def _publish(db: Database, run: Run) -> None:
         )
 
 
-Kind = Literal["training", "batch", "scout", "retrain"]
+Kind = Literal["training", "evaluation", "batch", "scout", "retrain"]
 P = TypeVar("P")
 Work = Callable[[P], Awaitable[dict[str, Any]]]
 
-_PREFIX: dict[Kind, str] = {"training": "train", "batch": "batch", "scout": "scout"}
+_PREFIX: dict[Kind, str] = {
+    "training": "train",
+    "evaluation": "evaluate",
+    "batch": "batch",
+    "scout": "scout",
+}
 STATE_NAMES = {
     "budget": "BudgetStopped",
     "kill_switch": "KillSwitch",

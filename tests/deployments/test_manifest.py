@@ -12,10 +12,12 @@ from cornerman.deployments.manifest import MANIFEST, DeploymentSpec, ManifestErr
 from cornerman.domain.battles.breakthroughs import ScoutParameters
 from cornerman.domain.battles.request import BattleParameters
 from cornerman.domain.training import TrainParameters
+from cornerman.domain.training.evaluation import EvaluateParameters
 from cornerman.domain.training.retrain import RetrainParameters
 
 MODELS: dict[str, type[BaseModel]] = {
     "train-workflow": TrainParameters,
+    "evaluate-workflow": EvaluateParameters,
     "battle-batch": BattleParameters,
     "scout": ScoutParameters,
     "retrain": RetrainParameters,
@@ -36,6 +38,7 @@ def by_name(name: str) -> DeploymentSpec:
 def test_every_deployment_that_is_promised_is_there() -> None:
     assert {spec.full_name for spec in SPECS} >= {
         "train-workflow/manual",
+        "evaluate-workflow/manual",
         "battle-batch/every-30-minutes",
         "scout/hourly",
         "retrain/nightly",

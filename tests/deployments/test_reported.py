@@ -17,7 +17,7 @@ from cornerman.flows.plumbing import reported
 from cornerman.flows.plumbing.reported import artifact_key, progress_percent
 from cornerman.storage import runs, workflows
 from cornerman.storage.database.types import now
-from tests.support.training import World, world  # noqa: F401
+from tests.support.training import World, request_of, world  # noqa: F401
 
 Result = dict[str, Any]
 
@@ -102,6 +102,8 @@ def test_artifact_keys_are_what_prefect_takes() -> None:
         ("train", {"optimizer": {"epochs": 4}}, {"epoch": 1}, "running", 25.0),
         ("train", {"optimizer": {"epochs": 4}}, {}, "running", 0.0),
         ("train", {"optimizer": {"epochs": 4}}, {"epoch": 2}, "stopped", 100.0),
+        ("evaluate", {}, {"cases_total": 8}, "running", 0.0),
+        ("evaluate", {}, {"cases_total": 8}, "stopped", 100.0),
         ("battle", {}, {"battles_done": 2, "battles_total": 5}, "running", 40.0),
         ("scout", {}, {}, "running", 0.0),
     ],
@@ -136,3 +138,25 @@ async def test_the_progress_that_is_shown_last_is_the_run_s_end(
         )
         [artifact] = await client.read_artifacts(artifact_filter=mine)
     assert artifact.data == 100
+
+
+async def test_an_evaluation_leaves_its_table_and_its_verdict(
+    world: World,  # noqa: F811
+    deployed: None,
+) -> None:
+    from cornerman.domain.training.evaluation import EvaluateParameters
+    from cornerman.flows.evaluate import evaluate_workflow
+
+    graph = world.agent("def agent(inputs): return 'yes'")
+    request = EvaluateParameters(**request_of(4, graph_config=graph, min_score=0.5), run_id="e1")
+    state = await evaluate_workflow(request, return_state=True)
+    assert state.name == "Completed"
+    async with get_client() as client:
+        flow_run_id = state.state_details.flow_run_id
+        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+        found = await client.read_artifacts(artifact_filter=mine)
+        run = await client.read_flow_run(flow_run_id)
+    made = {artifact.key: artifact for artifact in found}
+    assert run.name == "evaluate-workflow climb e1"
+    assert {"progress-evaluate-climb", "evaluation-climb", "evaluation-climb-table"} <= set(made)
+    assert "Passed." in str(made["evaluation-climb"].data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from websockets.sync.client import connect
 
 from cornerman.storage.database import Database
 from tests.support.deployed import Deployed, call, kill, wait_for
@@ -86,7 +88,32 @@ def _scenario(machine: Deployed) -> None:
     _check(db, batch_id, before, shown)
     db.close()
     _check_artifacts(machine)
+    _check_evaluation(machine, gateway)
     _check_kill_switch(machine, gateway)
+
+
+def _check_evaluation(machine: Deployed, gateway: str) -> None:
+    """Asked for over the websocket, a worker's flow run of its deployment evaluates."""
+    cases = [{"inputs": {"message": f"Parcel {n}?"}, "expected_output": "delivery"} for n in (1, 2)]
+    block = {
+        "dataset": {"cases": cases},
+        "evaluators": [{"id": "same", "entrypoint": "exact_match"}],
+        "prompts": {"system": {"text": "Label the message."}},
+    }
+    address = f"{gateway.replace('http', 'ws')}/ws/workflow/labels"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with connect(address, additional_headers=headers) as client:
+        message = {"type": "evaluate_workflow", "execution_id": "gate", "evaluation": block}
+        client.send(json.dumps(message))
+        said = [json.loads(client.recv(timeout=60)) for _ in range(4)]
+    assert [one.get("event") for one in said[:3]] == [
+        *("evaluation_progress", "evaluation_progress", "evaluation_result")
+    ], machine.logs()
+    assert said[3] == {"status": "completed"}
+    runs = call(f"{machine.api}/flow_runs/filter", {})
+    flow_run = next(run for run in runs if run["name"] == "gate")
+    deployment = call(f"{machine.api}/deployments/{flow_run['deployment_id']}")
+    assert deployment["entrypoint"] == "cornerman.flows.evaluate.evaluate_workflow"
 
 
 def _slots(machine: Deployed) -> set[int]:

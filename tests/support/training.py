@@ -116,6 +116,13 @@ class World:
 
         return await train_workflow(TrainParameters(**request, run_id=run_id))
 
+    async def evaluate(self, request: dict[str, Any], run_id: str = "e1") -> dict[str, Any]:
+        """Run an evaluation in this process."""
+        from cornerman.domain.training.evaluation import EvaluateParameters
+        from cornerman.flows.evaluate import evaluate_workflow
+
+        return await evaluate_workflow(EvaluateParameters(**request, run_id=run_id))
+
     @property
     def db(self) -> Database:
         if not self._databases:

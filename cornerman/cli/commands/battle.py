@@ -20,6 +20,7 @@ from cornerman.cli.output import FAILED, STOPPED, CommandError, Out, usd
 from cornerman.cli.store import JsonOption, database, find_run
 from cornerman.cli.workflow_files import workflow_id_of
 from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
+from cornerman.domain.runs import CASE_KINDS
 
 if TYPE_CHECKING:
     from cornerman.domain.battles.request import BattleParameters
@@ -261,7 +262,7 @@ def continued_batch(batch_id: str) -> BattleParameters:
         raise BadInputError(
             f"--resume: {run.id} is a {run.kind} run, not a battle batch.",
             field="resume",
-            hint=f"Type: cornerman train --resume {run.id}" if run.kind == "train" else "",
+            hint=f"Type: cornerman {run.kind} --resume {run.id}" if run.kind in CASE_KINDS else "",
         )
     return BattleParameters.model_validate(run.request | {"run_id": run.id})
 

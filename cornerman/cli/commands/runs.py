@@ -1,4 +1,4 @@
-"""`cornerman runs`: training runs, battle batches and scout runs."""
+"""`cornerman runs`: training runs, evaluations, battle batches and scout runs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from cornerman.cli.store import (
 )
 from cornerman.domain.errors import BadInputError
 from cornerman.domain.money import pico_to_usd
+from cornerman.domain.runs import CASE_KINDS
 
 if TYPE_CHECKING:
     from cornerman.domain.runs import Run
     from cornerman.storage.database import Database
 
-app = command_group("runs", "Training runs, battle batches and scout runs.")
+app = command_group("runs", "Training runs, evaluations, battle batches and scout runs.")
 
-_KINDS = ("train", "battle", "scout", "judge")
+_KINDS = ("train", "evaluate", "battle", "scout", "judge")
 _CANCEL_WAIT_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 
@@ -55,7 +56,9 @@ def _iso(moment: Any) -> str | None:
 
 @app.command("list")
 def list_runs(
-    kind: Annotated[str | None, typer.Option("--kind", help="train, battle or scout.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="train, evaluate, battle or scout.")
+    ] = None,
     workflow: WorkflowOption = None,
     active: Annotated[bool, typer.Option("--active", help="Only those that have not ended.")] = (
         False
@@ -109,7 +112,9 @@ def _row(run: Run, cost_pico: int | None) -> tuple[Any, ...]:
 
 @app.command("trace")
 def trace(
-    run_id: Annotated[str, typer.Argument(help="A training run's id, or a batch's.")],
+    run_id: Annotated[
+        str, typer.Argument(help="A training run's or evaluation's id, or a batch's.")
+    ],
     case_id: Annotated[str, typer.Argument(help="A case's id, or a battle's.")],
     candidate: Annotated[
         str | None, typer.Option("--candidate", help="Such as c0; by default the best.")
@@ -214,7 +219,7 @@ def cancel(
     run_id: Annotated[str, typer.Argument(help="The run's id, or how only it begins.")],
     json: JsonOption = False,
 ) -> None:
-    """End a run; what it has is kept, and a training run can be resumed."""
+    """End a run; what it has is kept, and training or an evaluation can be resumed."""
     from cornerman.runner.start import cancel_run
     from cornerman.settings import get_settings
     from cornerman.storage.ledger import read_run_cost_pico
@@ -232,8 +237,8 @@ def cancel(
         out.say(f"{run.id} was asked to end and is {run.status}; look again in a moment.")
         return
     out.say(f"{run.id} is {run.status}.")
-    if run.kind == "train" and run.status == "cancelled":
-        out.say(f"Continue it with: cornerman train --resume {run.id}")
+    if run.kind in CASE_KINDS and run.status == "cancelled":
+        out.say(f"Continue it with: cornerman {run.kind} --resume {run.id}")
 
 
 def _wait_until_ended(db: Database, run_id: str) -> Run:

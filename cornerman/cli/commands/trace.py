@@ -40,11 +40,11 @@ def show_trace(out: Out, run_id: str, case_id: str, candidate: str | None, repea
 
 
 def _subject(run: Run, case_id: str, candidate: str | None, repeat: int) -> str:
-    from cornerman.domain.runs import battle_subject, case_subject, judge_subject
+    from cornerman.domain.runs import CASE_KINDS, battle_subject, case_subject, judge_subject
 
     if run.kind == "judge":
         return judge_subject(case_id)
-    if run.kind != "train":
+    if run.kind not in CASE_KINDS:
         return battle_subject(case_id)
     return case_subject(candidate or run.best_candidate_id, case_id, repeat)
 

@@ -6,17 +6,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cornerman.cli.after_training import say_next
+from cornerman.cli.case_runs import (
+    answers_words,
+    exit_code,
+    of_run,
+    refuse_both_ids,
+    refuse_cancelled,
+    refuse_known,
+    refuse_masked,
+    refuse_other_request,
+    say_limits,
+)
 from cornerman.cli.files import read_spec
-from cornerman.cli.output import FAILED, STOPPED, CommandError, Out, score_text, usd
+from cornerman.cli.output import Out, score_text, usd
 from cornerman.cli.store import JsonOption, database, find_run
-from cornerman.domain.errors import BadInputError, CornermanError, RunCancelledError
+from cornerman.domain.errors import BadInputError, CornermanError
 
 if TYPE_CHECKING:
     from cornerman.domain.runs import Run
@@ -33,8 +43,6 @@ CHANGEABLE = (
     "max_seconds",
     "max_concurrency",
 )
-# What stands in a stored request in place of a secret.
-_MASKS = ("***", "(not stored)")
 
 
 def new_run(spec: str, run_id: str | None) -> TrainParameters:
@@ -62,15 +70,18 @@ def continued_run(run: Run, spec: str | None) -> TrainParameters:
             field="run_id",
             hint="Type: cornerman runs list --kind train",
         )
+    from cornerman.domain.training.parse import public_request
+
     stored = {key: value for key, value in run.request.items() if key != "dataset_fingerprint"}
     if spec is None:
-        _refuse_masked(run.id, stored)
+        refuse_masked(run.id, stored, "train")
         return checked_run(stored, run.id)
-    given = read_spec(spec)
-    if not given.get("prompts") and not (given.get("runnable_config") or {}).get("prompts"):
-        given["prompts"] = stored["prompts"]
-    parameters = checked_run(given, run.id)
-    _refuse_other_request(run.id, stored, parameters)
+    payload = read_spec(spec)
+    if not payload.get("prompts") and not (payload.get("runnable_config") or {}).get("prompts"):
+        payload["prompts"] = stored["prompts"]
+    parameters = checked_run(payload, run.id)
+    given = public_request(parameters, parameters.starting_prompts or {})
+    refuse_other_request(run.id, stored, given, CHANGEABLE, "train")
     return parameters
 
 
@@ -90,45 +101,6 @@ def checked_run(payload: dict[str, Any], run_id: str) -> TrainParameters:
         return TrainParameters.model_validate({**dict(spec), "run_id": run_id})
     except ValidationError as error:
         raise bad_input(error, TrainParameters) from error
-
-
-def _refuse_masked(run_id: str, stored: dict[str, Any]) -> None:
-    held = json.dumps([stored.get(part) for part in ("graph_config", "evaluators")])
-    if any(f'"{mask}"' in held for mask in _MASKS):
-        raise BadInputError(
-            f"Run {run_id!r} was started with secrets in its spec, which are not stored.",
-            field="spec",
-            hint=f"Give the spec again: cornerman train SPEC --resume {run_id}",
-        )
-
-
-def _refuse_other_request(run_id: str, stored: dict[str, Any], parameters: TrainParameters) -> None:
-    from cornerman.domain.training.parse import public_request
-
-    given = public_request(parameters, parameters.starting_prompts or {})
-    # The stored form went through a database, so both are compared as JSON.
-    given, stored = json.loads(json.dumps(given)), json.loads(json.dumps(stored))
-    for held in (given, stored):
-        for name in CHANGEABLE:
-            held.get("optimizer", {}).pop(name, None)
-    differing = sorted(_differences(given, stored))
-    if differing:
-        raise BadInputError(
-            f"{differing[0]}: differs from run {run_id!r}, which could not be continued exactly; "
-            f"only {', '.join(CHANGEABLE)} may change.",
-            field=differing[0],
-            hint="Start a new run: cornerman train SPEC",
-        )
-
-
-def _differences(given: Any, stored: Any, path: str = "") -> list[str]:
-    if isinstance(given, dict) and isinstance(stored, dict):
-        found = list[str]()
-        for key in {*given, *stored}:
-            where = f"{path}.{key}" if path else str(key)
-            found += _differences(given.get(key), stored.get(key), where)
-        return found
-    return [] if given == stored else [path]
 
 
 # What the document holds, in this order; the rest of a result is in `cornerman runs show`.
@@ -186,31 +158,15 @@ def _parameters(spec: str | None, resume: str | None, run_id: str | None) -> Tra
             field="spec",
             hint="Type: cornerman train SPEC, such as cornerman/examples/quickstart.yaml",
         )
-    if resume is not None and run_id not in (None, resume):
-        raise BadInputError("--run-id names a new run; give it or --resume.", field="run_id")
+    refuse_both_ids(resume, run_id)
     if resume is None:
         assert spec is not None
         parameters = new_run(spec, run_id)
-        _refuse_known(run_id)
+        refuse_known(run_id, "train")
         return parameters
     with database() as db:
         run = find_run(db, resume)
     return continued_run(run, spec)
-
-
-def _refuse_known(run_id: str | None) -> None:
-    from cornerman.storage.runs import read_run
-
-    if run_id is None:
-        return
-    with database() as db, db.reading() as session:
-        known = read_run(session, run_id)
-    if known is not None:
-        raise BadInputError(
-            f"Run {run_id!r} is there already.",
-            field="run_id",
-            hint=f"Continue it with: cornerman train --resume {run_id}",
-        )
 
 
 async def run_training(parameters: TrainParameters, out: Out) -> dict[str, Any]:
@@ -247,16 +203,7 @@ async def run_training(parameters: TrainParameters, out: Out) -> dict[str, Any]:
         try:
             return await follow(db, run_id, view, train_workflow(parameters))
         except CornermanError as error:
-            raise _known_run(error, run_id) from error
-
-
-def _known_run(error: CornermanError, run_id: str) -> BaseException:
-    # Bad input ends a run before there is one.
-    if isinstance(error, BadInputError):
-        return error
-    return CommandError(
-        error, hint=f"Continue it with: cornerman train --resume {run_id}", run_id=run_id
-    )
+            raise of_run(error, run_id, "train") from error
 
 
 def _say_start(out: Out, parameters: TrainParameters, cases: int, settings: Settings) -> None:
@@ -266,14 +213,7 @@ def _say_start(out: Out, parameters: TrainParameters, cases: int, settings: Sett
         f"{optimizer.epochs} epochs, {optimizer.strategy}.",
         style=None,
     )
-    if settings.simulated:
-        out.note("Simulated: the rehearsal endpoint answers, not a language model.")
-    at_once = optimizer.cases_at_once(settings.max_concurrent_cases)
-    if optimizer.max_concurrency > at_once:
-        out.note(
-            f"{optimizer.max_concurrency} cases at once were asked for; "
-            f"{at_once} is the most that run (MAX_CONCURRENT_CASES)."
-        )
+    say_limits(out, optimizer, settings)
 
 
 def training_document(result: dict[str, Any]) -> dict[str, Any]:
@@ -282,28 +222,10 @@ def training_document(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish(out: Out, result: dict[str, Any]) -> int:
-    run_id, status = result["run_id"], result["status"]
-    if status == "cancelled":
-        raise CommandError(
-            RunCancelledError(
-                f"Run {run_id} was cancelled; it keeps what it has.",
-                hint=f"Continue it with: cornerman train --resume {run_id}",
-            ),
-            run_id=run_id,
-            cost_usd=result["cost_usd"],
-        )
+    refuse_cancelled(result, "train")
     out.document(training_document(result))
     say_result(out, result)
-    if status == "failed":
-        return FAILED
-    return STOPPED if status == "stopped" else 0
-
-
-_ENDS = {
-    "length": "cut at their token limit",
-    "content_filter": "filtered by the provider",
-    "refusal": "refused by the model",
-}
+    return exit_code(result["status"])
 
 
 def say_result(out: Out, result: dict[str, Any]) -> None:
@@ -327,8 +249,7 @@ def say_result(out: Out, result: dict[str, Any]) -> None:
         f"{cases['errored']} errored"
     )
     if ends := result.get("finish_reasons"):
-        told = ", ".join(f"{count} {_ENDS.get(name, name)}" for name, count in ends.items())
-        out.say(f"  Answers      {told}", style="yellow")
+        out.say(f"  Answers      {answers_words(ends)}", style="yellow")
     out.say(f"  Cost         {usd(result['cost_usd'])} for {result['model_calls']} model calls")
     if not out.as_json:
         say_next(out, result)

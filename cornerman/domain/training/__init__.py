@@ -5,13 +5,14 @@ The one parameter of the flow `train-workflow`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from cornerman.domain.datasets import DatasetOptions, Options
 from cornerman.domain.json_values import WholeNumber, problem, shown
 from cornerman.domain.judges import JudgeOptions, judging_evaluator
+from cornerman.domain.runs import RunKind
 from cornerman.domain.training.candidates import Prompt, Prompts
 from cornerman.domain.training.options import (
     CheckedPrompts,
@@ -31,6 +32,7 @@ __all__ = [
     "RunnableOptions",
     "TrainSpec",
     "TrainingRequest",
+    "check_runnable",
     "check_trainable",
 ]
 
@@ -139,8 +141,12 @@ class TrainingRequest(Options):
             raise problem("differs from runnable_config.prompts; give one of the two", "prompts")
         prompts = self.starting_prompts
         if prompts:
-            check_trainable(prompts, self.graph_config, "prompts" if self.prompts else None)
+            self.check_prompts(prompts, "prompts" if self.prompts else None)
         return self
+
+    def check_prompts(self, prompts: Prompts, path: str | None = None) -> None:
+        """Refuse prompts that this request could do nothing with, by a pydantic error."""
+        check_trainable(prompts, self.graph_config, path)
 
 
 def check_trainable(
@@ -157,6 +163,11 @@ def check_trainable(
         raise problem(
             f"no prompt has requires_grad: true; set it on at least one of {names}", where
         )
+    check_runnable(prompts, graph, where)
+
+
+def check_runnable(prompts: Prompts, graph: GraphOptions | None, where: str) -> None:
+    """Refuse prompts that the agent could not be called with."""
     if is_chat_agent(graph) and "system" not in prompts:
         raise problem(
             f"has no prompt named system (it has {', '.join(prompts)}); without graph_config the "
@@ -178,6 +189,8 @@ def _check_demo_outputs(prompt: Prompt, where: str) -> None:
 
 class TrainSpec(TrainingRequest):
     """A training request with the workflow that it trains: the command line's SPEC."""
+
+    kind: ClassVar[RunKind] = "train"
 
     workflow_id: str = Field(
         pattern=WORKFLOW_ID_PATTERN,

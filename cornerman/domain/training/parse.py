@@ -26,9 +26,11 @@ from cornerman.domain.training import (
     TrainingRequest,
     TrainParameters,
     TrainSpec,
+    check_runnable,
     check_trainable,
 )
 from cornerman.domain.training.candidates import Prompt, Prompts
+from cornerman.domain.training.evaluation import EvaluateParameters
 from cornerman.domain.training.options import OptimizerOptions
 
 Source = Literal["python", "cli", "http", "prefect"]
@@ -92,6 +94,15 @@ def parse_train_spec(payload: Mapping[str, Any], *, source: Source) -> TrainSpec
     return _parse(TrainSpec, payload, source)
 
 
+def parse_evaluate_spec(payload: Mapping[str, Any], *, source: Source) -> EvaluateParameters:
+    """Return the evaluation that a payload asks for: a spec, and what to compare it with.
+
+    Raises:
+        BadInputError: As `parse_training_request`.
+    """
+    return _parse(EvaluateParameters, payload, source)
+
+
 class _SpecCases(BaseModel):
     """The part of a spec that says what its cases are."""
 
@@ -121,6 +132,18 @@ def refuse_untrainable(prompts: Prompts, graph: GraphOptions | None, path: str) 
     """
     try:
         check_trainable(prompts, graph, path)
+    except PydanticCustomError as error:
+        raise BadInputError(f"{path}: {error.message()}", field=path) from error
+
+
+def refuse_unrunnable(prompts: Prompts, graph: GraphOptions | None, path: str) -> None:
+    """Refuse prompts, such as a checkpoint's, that the agent could not be called with.
+
+    Raises:
+        BadInputError: The chat agent's `system` is missing.
+    """
+    try:
+        check_runnable(prompts, graph, path)
     except PydanticCustomError as error:
         raise BadInputError(f"{path}: {error.message()}", field=path) from error
 
@@ -216,6 +239,8 @@ def _model_at(location: Sequence[str], root: type[BaseModel]) -> type[BaseModel]
 CHANGEABLE = frozenset(
     {"epochs", "patience", "target_score", "max_cost_usd", "max_seconds", "max_concurrency"}
 )
+# What an evaluation is asked to score; its bar of `min_score` may change.
+_ASKED = ("checkpoints", "models", "split", "not_worse_than")
 # A reference, with the scheme that an Authorization has before it.
 _REFERENCE = re.compile(r"(?:[A-Za-z]+ +)?\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
@@ -229,8 +254,8 @@ def changed_fields(given: Mapping[str, Any], stored: Mapping[str, Any]) -> list[
         given: As `public_request` returns it.
         stored: The run's request.
     """
-    parts = ("graph_config", "evaluators", "judge")
-    changed = [name for name in parts if given[name] != stored.get(name)]
+    held = ("graph_config", "evaluators", "judge", *(name for name in _ASKED if name in given))
+    changed = [name for name in held if name in given and given[name] != stored.get(name)]
     before: Mapping[str, Any] = stored.get("optimizer") or {}
     for name, value in given["optimizer"].items():
         if name not in CHANGEABLE and name in before and before[name] != value:
@@ -265,7 +290,7 @@ def public_request(spec: TrainSpec, prompts: Prompts) -> dict[str, Any]:
 _MOST_SHOWN_BYTES = 200_000
 
 
-def shown_request(parameters: TrainParameters) -> dict[str, Any]:
+def shown_request(parameters: TrainParameters | EvaluateParameters) -> dict[str, Any]:
     """The parameters as a Prefect server may keep them, cases only when they are few."""
     shown = public_request(parameters, parameters.starting_prompts or {})
     shown["run_id"] = parameters.run_id

@@ -79,11 +79,14 @@ def count_statuses(results: Iterable[CaseResult]) -> dict[str, int]:
     return counts
 
 
-def require_few_errored(results: Sequence[CaseResult], total: int | None = None) -> None:
+def require_few_errored(
+    results: Sequence[CaseResult], total: int | None = None, *, command: str = "train"
+) -> None:
     """Fail a run that could not score its cases.
 
     Args:
         total: How many results there will be; None: those given are all.
+        command: What continues the run.
 
     Raises:
         TooManyErroredError: More than 20% are errored; quotes the most frequent error.
@@ -97,5 +100,5 @@ def require_few_errored(results: Sequence[CaseResult], total: int | None = None)
     raise TooManyErroredError(
         f"{len(errored)} of {total} cases errored, over the limit of "
         f"{MAX_ERRORED_SHARE:.0%}. Most often: {commonest[:500]}",
-        hint="Mend the agent or the evaluator, then: cornerman train --resume RUN_ID",
+        hint=f"Mend the agent or the evaluator, then: cornerman {command} --resume RUN_ID",
     )

@@ -19,6 +19,7 @@ from cornerman.gateway.hub import IDLE_SECONDS, SIGN_OF_LIFE, message, stream_re
 from cornerman.gateway.models import (
     AnyBody,
     BattlesAnswer,
+    EvaluationAnswer,
     SummaryAnswer,
     TrainingAnswer,
 )
@@ -93,6 +94,13 @@ async def training(gateway: GatewayDep, workflow: WorkflowId) -> JSONResponse:
     """The newest training run, its epochs and its newest cases."""
     require_text(workflow, "workflow")
     return JSONResponse(await gateway.db.read(views.training, workflow))
+
+
+@router.get("/evaluation/{workflow}", response_model=None, responses=answers(EvaluationAnswer))
+async def evaluation(gateway: GatewayDep, workflow: WorkflowId) -> JSONResponse:
+    """The newest evaluation: its columns, its bar, and the cases on which the columns differ."""
+    require_text(workflow, "workflow")
+    return JSONResponse(await gateway.db.read(views.evaluation, workflow))
 
 
 @router.get("/diff/{workflow}", response_model=None, responses=answers(AnyBody, 404))

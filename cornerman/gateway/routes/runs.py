@@ -55,7 +55,9 @@ def run_body(run: Run, cost_pico: int) -> dict[str, Any]:
 @router.get("", response_model=None, responses=answers(list[RunBody]))
 async def list_runs(
     gateway: GatewayDep,
-    kind: Annotated[Literal["train", "battle", "scout", "judge"] | None, Query()] = None,
+    kind: Annotated[
+        Literal["train", "evaluate", "battle", "scout", "judge"] | None, Query()
+    ] = None,
     active: Annotated[bool | None, Query(description="Only those that go on, or ended.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> JSONResponse:

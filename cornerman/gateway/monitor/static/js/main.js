@@ -8,6 +8,7 @@ import { drawCards } from "./panels/cards.js";
 import { feedEvent } from "./panels/feed.js";
 import { trainingEvent } from "./panels/training.js";
 import "./panels/breakthroughs.js";
+import "./panels/evaluation.js";
 import "./panels/personas.js";
 import "./panels/prompts.js";
 import "./panels/ratings.js";
@@ -24,6 +25,8 @@ const changed = {
   training_checkpoint: ["checkpoints"],
   training_epoch_complete: ["training", "summary"],
   training_result: ["training", "summary", "checkpoints"],
+  evaluation_progress: ["evaluation"],
+  evaluation_result: ["evaluation", "summary"],
   battle_started: ["battles", "summary"],
   battle_turn: ["summary"],
   battle_scored: ["battles", "summary", "personas"],
@@ -35,7 +38,7 @@ const changed = {
 };
 
 // A run that was accepted, begins or ends is told before it has an event of its own.
-const moved = { battle: ["battles"], train: ["training"], scout: ["breakthroughs"] };
+const moved = { battle: ["battles"], train: ["training"], evaluate: ["evaluation"], scout: ["breakthroughs"] };
 
 function take({ event, payload = {}, workflow_id: workflow }) {
   if (event === "run_status") return refresh("summary", ...(moved[payload.kind] ?? []));
@@ -49,6 +52,7 @@ function take({ event, payload = {}, workflow_id: workflow }) {
   }
   if (event === "batch_complete") announce(`The batch is complete, average score ${points(payload.averageScore ?? payload.average_score)}.`);
   if (event === "training_epoch_complete") announce(`Epoch ${payload.epoch} is complete, validation score ${score(payload.validation_score)}.`);
+  if (event === "evaluation_result") announce(`The evaluation is ${payload.status}.`);
   refresh(...(changed[event] ?? []));
 }
 

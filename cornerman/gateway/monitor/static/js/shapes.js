@@ -128,6 +128,29 @@ export const training = (raw) => ({
   })),
 });
 
+export const evaluation = (raw) => ({
+  run: raw.run ? run(raw.run) : null,
+  done: number(raw.done),
+  total: number(raw.total),
+  verdict: text(raw.verdict),
+  failures: list(raw.failures).map(text),
+  differ: number(raw.differ) ?? 0,
+  columns: list(raw.columns).map((c) => ({
+    id: text(c.id),
+    name: text(c.name),
+    judged: c.judged !== false,
+    score: estimate(c.score),
+    against: text(c.against),
+    change: estimate(c.change),
+    cost: number(c.cost_usd),
+  })),
+  cases: list(raw.cases).map((c) => ({
+    id: text(c.case_id),
+    said: text(c.said),
+    answers: list(c.answers).map((a) => ({ column: text(a.column), status: text(a.status), score: number(a.score), output: text(a.output) })),
+  })),
+});
+
 const ENDS = {
   length: "cut at its token limit",
   content_filter: "filtered by the provider",

@@ -24,6 +24,7 @@ const addresses = {
   summary: () => (state.workflow ? path`/api/monitor/summary?workflow=${state.workflow}` : "/api/monitor/summary"),
   battles: () => path`/api/monitor/battles?workflow=${state.workflow}`,
   training: () => path`/api/monitor/training/${trainedWorkflow()}`,
+  evaluation: () => path`/api/monitor/evaluation/${state.workflow}`,
   ratings: () => path`/api/ratings/${state.workflow}`,
   personas: () => path`/api/personas/${state.workflow}`,
   breakthroughs: () => path`/api/breakthroughs?workflow=${state.workflow}`,
