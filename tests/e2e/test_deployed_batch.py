@@ -111,7 +111,7 @@ def _check_evaluation(machine: Deployed, gateway: str) -> None:
     ], machine.logs()
     assert said[3] == {"status": "completed"}
     runs = call(f"{machine.api}/flow_runs/filter", {})
-    flow_run = next(run for run in runs if run["name"] == "gate")
+    [flow_run] = [run for run in runs if run["name"] == "evaluate-workflow labels gate"]
     deployment = call(f"{machine.api}/deployments/{flow_run['deployment_id']}")
     assert deployment["entrypoint"] == "cornerman.flows.evaluate.evaluate_workflow"
 

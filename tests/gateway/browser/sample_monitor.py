@@ -8,11 +8,14 @@ from cornerman.domain.battles import Battle, Evaluated, Outcome, SubScore, ToolC
 from cornerman.domain.battles.breakthroughs import Breakthrough, Tactic
 from cornerman.domain.battles.ratings import rate
 from cornerman.domain.runs import NewEvent
-from cornerman.domain.training.candidates import NewCheckpoint
+from cornerman.domain.training.candidates import Candidate, NewCheckpoint, Prompt
+from cornerman.domain.training.cases import Case, CaseResult
+from cornerman.domain.training.evaluation import Column
 from cornerman.personas import builtin_personas
 from cornerman.storage import (
     battles,
     breakthroughs,
+    cases,
     checkpoints,
     events,
     personas,
@@ -47,6 +50,45 @@ def fill(session: Any) -> None:
         ratings.create_ratings(session, WORKFLOW, f"batch-{number}", rate(held, resamples=20))
     _hostile(session)
     _breakthrough(session, held[0])
+    fill_evaluation(session)
+
+
+def fill_evaluation(session: Any) -> None:
+    """Write an evaluation of two columns that differ on one of three cases, below its bar."""
+    columns = [
+        Column("c0", None, None, "gpt-4o-mini", against="c1"),
+        Column("c1", "checkpoint-1", None, "gpt-4o-mini", judged=False),
+    ]
+    named = [column.as_dict() for column in columns]
+    request = {"columns": named, "not_worse_than": "best", "split": "all"}
+    _run(session, "evaluate-sample", "evaluate", request)
+    runs.update_run_metrics(session, "evaluate-sample", {"cases_total": 6})
+    for place, scores in enumerate(((1.0, 1.0), (0.0, 1.0), (0.5, 0.5))):
+        case = Case(f"case-{place}", place, {"message": f"{SCRIPT} {place}"}, "delivery")
+        for column, score in zip(columns, scores, strict=True):
+            prompts = {"system": Prompt(text="Sell.")}
+            cases.create_candidate(
+                session, "evaluate-sample", Candidate(id=column.id, prompts=prompts)
+            )
+            held = CaseResult(case, column.id, "train", 1, "scored", score, output=SCRIPT)
+            cases.create_case_result(session, "evaluate-sample", held)
+    below = f"{columns[0].name}: worse than {columns[1].name} by -0.3333"
+    pair = [{"model": c.model, "checkpoint": c.checkpoint} for c in columns]
+    change = {"mean": -0.3333, "low": -0.6, "high": -0.1, "n": 3}
+    lines = [
+        column.as_dict()
+        | {"score": {"value": value, "low": value - 0.2, "high": value + 0.1, "n": 3}}
+        | {"config_version": None, "summary": {}, "below": {}}
+        for column, value in zip(columns, (0.5, 0.8333), strict=True)
+    ]
+    lines[0]["below"] = {"not_worse_than": below}
+    result = {
+        "columns": lines,
+        "comparisons": [{"before": pair[1], "after": pair[0], **change}],
+        "passed": False,
+        "failures": [below],
+    }
+    runs.finish_run(session, "evaluate-sample", status="completed", result=result)
 
 
 def fill_training(session: Any, epochs: int = 3) -> None:

@@ -44,6 +44,28 @@ def test_shows_everything_that_is_stored(open_page: Open, filled: Served) -> Non
     assert page.evaluate(INKED) == [True, True]
 
 
+def test_shows_an_evaluations_columns_and_the_cases_on_which_they_differ(
+    open_page: Open, filled: Served
+) -> None:
+    page = open_page(filled)
+    box = page.locator("#evaluated")
+    expect(box).to_contain_text("not passed")
+    expect(box).to_contain_text("worse than checkpoi with gpt-4o-mini by -0.3333")
+    columns = box.get_by_role("region", name="Columns", exact=True).locator("tbody tr")
+    expect(columns).to_have_count(2)
+    expect(columns.first).to_contain_text("−0.333 (−0.600 to −0.100) against checkpoi")
+    differing = box.get_by_role("region", name="Cases on which they differ").locator("tbody tr")
+    expect(differing).to_have_count(1)
+    expect(differing).to_contain_text("case-1")
+    asked = list[str]()
+    page.route("**/trace*", lambda route: (asked.append(route.request.url), route.fulfill(json=[])))
+    differing.get_by_role("button", name="0.00").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Case case-1")
+    assert [url.removeprefix(filled.url) for url in asked] == [
+        "/api/runs/evaluate-sample/cases/case-1/trace?candidate=c0"
+    ]
+
+
 def test_asks_nobody_but_the_gateway(open_page: Open, filled: Served) -> None:
     page, asked = open_page(filled), list[str]()
     page.on("request", lambda request: asked.append(request.url))

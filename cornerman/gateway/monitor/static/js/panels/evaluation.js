@@ -70,7 +70,7 @@ function drawEvaluation(evaluation, error) {
     table("Columns", [["Prompts and model"], ["0 to 1", "plot"], ["Score", "num"], ["95% interval", "num wide-only"], ["Change, paired", "wide-only"], ["Cost", "num"]], columns.map(row)),
     cases.length > 0 && [
       h("h3", {}, columns.length > 1 ? "Cases on which they differ" : "Cases below a full score"),
-      evaluation.differ > cases.length && h("p", { class: "say" }, `${count(cases.length)} of ${plural(evaluation.differ, "case")}; all of them: `, h("code", {}, `cornerman report ${run.id}`)),
+      evaluation.differ > cases.length && h("p", { class: "say" }, `${count(cases.length)} of ${plural(evaluation.differ, "case")}; more of them: `, h("code", {}, `cornerman report ${run.id}`)),
       table("Cases on which they differ", [["Case"], ...columns.map((column) => [name(column.name), "num"])], cases.map((kase) => differing(run, kase, columns))),
     ]);
 }
