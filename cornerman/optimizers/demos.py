@@ -51,11 +51,14 @@ def demos_in(candidate: Candidate) -> Demos:
 async def demonstrations(lab: Lab, known: Sequence[Candidate]) -> dict[str, Demo]:
     """What each train case can show, by case id; cases that nobody has answered well are absent.
 
+    So is what is in validation too, as every case of a small dataset is: shown there, it would be
+    scored as itself.
+
     The expected output, where that is what the agent says; else the best-scored answer that any of
     the known candidates gave, with the tools that it called on the way.
     """
     found = dict[str, Demo]()
-    seen = set[str]()
+    seen = {inputs_key(case.inputs) for case in lab.validation}
     for case in lab.train:
         key = inputs_key(case.inputs)
         if key in seen or not case.inputs:

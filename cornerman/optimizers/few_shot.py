@@ -57,9 +57,11 @@ class FewShot:
         self.racers = []
         draws = DemoDraws(await demonstrations(lab, lab.pool), lab.options.most_demos)
         if not draws.pool:
-            return Round(
-                None, accepted=False, reason="no train case has an answer that could be shown"
+            reason = (
+                "no train case could be shown: none has an answer to show that is not among the "
+                "validation cases"
             )
+            return Round(None, accepted=False, reason=reason)
         self.racers = racers = self._racers(lab, epoch, parent, draws)
         if not racers:
             return Round(None, accepted=False, reason="every set of demonstrations was tried")

@@ -166,6 +166,23 @@ async def test_reflective_turns_to_the_text_when_there_is_nothing_to_show() -> N
     assert all("rewrite" in one.origin or "joined" in one.origin for one in lab.proposed)
 
 
+async def test_what_is_in_validation_too_is_never_shown() -> None:
+    both = cases(0, 6)
+    prompts = {"system": Prompt(text="Name it.", requires_grad=True)}
+    options = OptimizerOptions.model_validate({"strategy": "few_shot"})
+    small = MemoryLab(ShowWorld(), DatasetSplit(both, both, ()), prompts, options)
+    await searched(small, FewShot(), epochs=3)
+    assert small.proposed == []
+    assert "validation" in small.rounds[0].reason
+    doubled = DatasetSplit((*cases(0, 8), *cases(100, 2)), cases(100, 8), ())
+    lab = MemoryLab(ShowWorld(), doubled, prompts, options)
+    await searched(lab, FewShot(), epochs=2)
+    kept = {as_text(case.inputs) for case in lab.validation}
+    assert lab.proposed
+    for candidate in lab.proposed:
+        assert not kept & {as_text(demo.inputs) for demo in demos_in(candidate)}
+
+
 def pool(count: int, labels: int) -> dict[str, Demo]:
     return {
         f"k{n}": Demo(inputs={"ask": f"word{n} same"}, output=f"label{n % labels}")
