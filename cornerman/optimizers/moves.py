@@ -14,6 +14,8 @@ Move = Literal["text", "demonstrations"]
 # What a move is believed to bring before it was made: this gain of validation for so many calls.
 # Large enough that a first round without a gain does not end a kind of move.
 _PRIOR_GAIN, _PRIOR_CALLS = 0.05, 100.0
+# What a kind has brought before its last round counts so much: what has dried up is left soon.
+_KEPT = 0.5
 
 
 @dataclass
@@ -31,24 +33,22 @@ class Moves:
 
     def __init__(self, kinds: Sequence[Move]) -> None:
         self._records: dict[Move, _Record] = {kind: _Record() for kind in kinds}
-        self._made = set[Move]()
 
     def in_order(self) -> list[Move]:
-        """The kinds, the most promising first; one that was never made comes before others."""
+        """The kinds, the most promising first."""
         places = {kind: place for place, kind in enumerate(self._records)}
 
-        def key(kind: Move) -> tuple[bool, float, int]:
+        def key(kind: Move) -> tuple[float, int]:
             record = self._records[kind]
-            return kind in self._made, -record.gain / record.calls, places[kind]
+            return -record.gain / record.calls, places[kind]
 
         return sorted(self._records, key=key)
 
     def note(self, kind: Move, *, gain: float, calls: int) -> None:
         """What a move brought: the gain of the best validation score, for so many calls."""
-        self._made.add(kind)
         record = self._records[kind]
-        record.gain += max(0.0, gain)
-        record.calls += calls
+        record.gain = _KEPT * record.gain + max(0.0, gain)
+        record.calls = _KEPT * record.calls + calls
 
 
 def calls_of(lab: Lab, candidates: Iterable[Candidate]) -> int:

@@ -47,8 +47,8 @@ class Reflective:
     def __init__(self) -> None:
         self._tried: dict[tuple[str, str], list[Tried]] = {}
         self._times_shown: dict[str, int] = {}
-        # Demonstrations first: they need no optimizer's model, and bring what a text cannot say.
-        self._moves = Moves(("demonstrations", "text"))
+        # The text first: its round costs a third of a race.
+        self._moves = Moves(("text", "demonstrations"))
         self._made: list[Candidate] = []
         self._asked = 0
         self._few_shot = FewShot()

@@ -67,9 +67,9 @@ def run_search(search: Search) -> list[float]:
     tested: dict[str, float] = {}
     scores: list[float] = []
     for budget in search.budgets:
-        best = _best_within(lab, budget)
+        best = best_within(lab, budget)
         if best.id not in tested:
-            tested[best.id] = _test_score(world, best, lab.test)
+            tested[best.id] = score_on_test(world, best, lab.test)
         scores.append(tested[best.id])
     return scores
 
@@ -98,7 +98,7 @@ async def _run(lab: MemoryLab, search: Search) -> None:
         pass
 
 
-def _best_within(lab: MemoryLab, budget: int) -> Candidate:
+def best_within(lab: MemoryLab, budget: int) -> Candidate:
     """The accepted candidate with the best validation score by then; ties: the earlier one."""
     best, best_score = lab.start, -1.0
     for decision in lab.decisions:
@@ -109,7 +109,8 @@ def _best_within(lab: MemoryLab, budget: int) -> Candidate:
     return best
 
 
-def _test_score(world: World, candidate: Candidate, cases: tuple[Case, ...]) -> float:
+def score_on_test(world: World, candidate: Candidate, cases: tuple[Case, ...]) -> float:
+    """Mean score on cases that no search saw."""
     return fmean(
         world.score(case, world.answer(candidate.prompts, case, derived_seed(case.index))).value
         for case in cases
