@@ -86,7 +86,7 @@ class Evaluation:
         lines = [f"Evaluation {self.run_id}: {self.status}{stopped}, ${self.cost_usd:.6f}"]
         lines += [f"  {_line(column)}" for column in self.columns]
         lines += [str(text) for text in self.result["failures"]]
-        lines.append(f"The cases on which they differ: cornerman report {self.run_id}")
+        lines.append(f"Its cases: cornerman report {self.run_id}")
         return "\n".join(lines)
 
 

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["cornerman.flows.train", "cornerman.flows.battle"])
+@pytest.mark.parametrize(
+    "module", ["cornerman.flows.train", "cornerman.flows.evaluate", "cornerman.flows.battle"]
+)
 def test_a_flow_imports_no_statistics_no_alembic_and_no_pages(module: str) -> None:
     heavy = "scipy numpy choix alembic cornerman.report fastapi uvicorn prefect.server.models"
     code = f"import sys, {module}; print(*(set({heavy.split()!r}) & set(sys.modules)))"

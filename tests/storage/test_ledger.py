@@ -210,6 +210,15 @@ def test_costs_are_told_by_subject(run: Database):
     assert call(run, ledger.read_run_cost_pico, "absent") == 0
 
 
+def test_costs_are_told_by_candidate_role_and_model(run: Database):
+    subjects = [("case:c0/k1/0", 3), ("case:c0/k2/0", 4), ("case:c1/k1/0", 5), ("rewrite:e1", 6)]
+    for subject, cost in subjects:
+        mine = scope({"day": 100}, subject=subject)
+        settle(run, call(run, ledger.reserve_call, mine, estimate(10)), cost)
+    found = call(run, ledger.read_candidate_calls, "r")
+    assert found == {"c0": {("agent", "model"): 7}, "c1": {("agent", "model"): 5}}
+
+
 def test_millions_of_dollars_are_held(run: Database):
     limit = 9_000_000 * USD
     settle(run, reserve(run, limit, limit), limit)

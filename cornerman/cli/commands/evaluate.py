@@ -292,7 +292,8 @@ def say_evaluation(out: Out, result: dict[str, Any]) -> None:
     )
     _say_verdict(out, result)
     run_id = result["run_id"]
-    out.say(f"The cases on which they differ: cornerman report {run_id} -o {run_id}.html")
+    which = "The cases on which they differ" if len(result["columns"]) > 1 else "Its cases"
+    out.say(f"{which}: cornerman report {run_id} -o {run_id}.html")
     if result["status"] == "stopped":
         out.say(f"Continue it with: cornerman evaluate --resume {run_id}")
 
