@@ -9,7 +9,7 @@ BIN := .venv/bin
 ENVIRONMENT := @PYTHON="$(PYTHON)" sh scripts/with_python.sh scripts/environment.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check smoke format env-base env-dev env-test env-peers \
+.PHONY: help demo serve test check docs smoke format env-base env-dev env-test env-peers \
 	bench bench-start bench-optimizers bench-real bench-referee bench-gateway bench-limits bench-meter bench-peers \
 	bench-scale lock clean
 
@@ -33,6 +33,9 @@ check: env-dev  ## Lint, formatting, types and the layers
 	@$(BIN)/python scripts/layout.py
 	@$(BIN)/pyright
 	@cd build/layout && ../../$(BIN)/lint-imports ../../pyproject.toml
+
+docs: env-dev  ## Build the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 smoke: env-dev  ## Try the wheel in fresh environments (ARGS=--oldest, --beside, "--python PATH")
 	@$(BIN)/python scripts/smoke.py $(ARGS)

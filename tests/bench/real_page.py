@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from statistics import fmean
 
-from cornerman.domain.statistics import paired_improvement
 from tests.bench.real_tasks import TASKS, TEST, TRAIN, VALIDATION
 
 # As in tests.bench.real, whose scores these are: by strategy, task, seed and budget.
 Scores = dict[tuple[str, str, int, int], float]
 MINE = "few_shot"
+_Z = 1.96
 
 
 def seeds_of(scores: Scores, strategy: str, task: str, budget: int) -> dict[str, float]:
@@ -23,15 +24,33 @@ def seeds_of(scores: Scores, strategy: str, task: str, budget: int) -> dict[str,
 
 
 def lead(scores: Scores, over: str, budget: int, task: str = "") -> str:
-    """How far few_shot is ahead on the searches that both have done, with the 95% interval."""
+    """How far few_shot is ahead on the searches that both have done, with its 95% interval."""
     mine, theirs = (seeds_of(scores, name, task, budget) for name in (MINE, over))
-    found = paired_improvement(theirs, mine)
-    if found.mean is None:
+    return _difference(theirs, mine)
+
+
+def _difference(before: dict[str, float], after: dict[str, float]) -> str:
+    """The change of the share of right answers over the searches that both did.
+
+    Newcombe's interval (1998, method 10) of two shares, all test cases together: with few seeds
+    the cases are what there is many of. That both ran the same cases could only narrow it.
+    """
+    both = [name for name in before if name in after]
+    if not both:
         return "not run"
-    said = f"{found.mean:+.2f}"
-    if found.low is not None and found.high is not None:
-        said += f" ({found.low:+.2f} to {found.high:+.2f})"
-    return f"{said}, {found.n} searches"
+    n = TEST * len(both)
+    old, new = (sum(scores[name] for name in both) / len(both) for scores in (before, after))
+    (old_low, old_high), (new_low, new_high) = _wilson(old, n), _wilson(new, n)
+    low = new - old - math.hypot(new - new_low, old_high - old)
+    high = new - old + math.hypot(new_high - new, old - old_low)
+    count = "1 search" if len(both) == 1 else f"{len(both)} searches"
+    return f"{new - old:+.2f} ({low:+.2f} to {high:+.2f}), {count}"
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
+    return middle - half, middle + half
 
 
 def table(scores: Scores, tasks: tuple[str, ...], budgets: tuple[int, ...]) -> list[str]:
@@ -78,13 +97,14 @@ banking77's customer messages and tasks of BIG-Bench-Hard, exact answers, temper
 
 ![Test score against model calls](real-model.png)
 
-What `few_shot` gained over the prompt without demonstrations, mean over seeds:
+What `few_shot` gained over the prompt without demonstrations, with the 95% interval over test
+cases:
 
 | task | {heads} |
 {rule}
 {chr(10).join(gains)}
 
-Lead of `few_shot` at equal calls, paired by task and seed, with the 95% interval:
+Lead of `few_shot` at equal calls on the searches that both did, with the same interval:
 
 | over | {heads} |
 {rule}
@@ -114,14 +134,7 @@ Lead of `few_shot` at equal calls, paired by task and seed, with the 95% interva
 
 
 def _gain(scores: Scores, task: str, budget: int) -> str:
-    before = seeds_of(scores, MINE, task, 0)
-    found = paired_improvement(before, seeds_of(scores, MINE, task, budget))
-    if found.mean is None:
-        return "not run"
-    said = f"{found.mean:+.2f}"
-    if found.low is not None and found.high is not None:
-        said += f" ({found.low:+.2f} to {found.high:+.2f})"
-    return said
+    return _difference(seeds_of(scores, MINE, task, 0), seeds_of(scores, MINE, task, budget))
 
 
 def _draw(scores: Scores, tasks: tuple[str, ...], budgets: tuple[int, ...], path: Path) -> None:

@@ -175,3 +175,24 @@ def test_who_learns_how_many_is_checked(optimizer: dict[str, Any], field: str) -
     with pytest.raises(BadInputError) as caught:
         parse_train_spec(asked(optimizer=optimizer), source="cli")
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("share", [0.4, 0.8])
+async def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
+    world: World, share: float
+) -> None:
+    optimizer = {"strategy": "reflective", "epochs": 4, "demos": {"max": 4}, "proposals": 2}
+    async with LLMStandin(by_example) as model:
+        world.use_model(model.base_url)
+        whole = await world.train(asked(optimizer=optimizer), "whole")
+        less = optimizer | {"max_cost_usd": share * whole["cost_usd"]}
+        stopped = await world.train(asked(optimizer=less), "parts")
+        assert stopped["stopped_by"] == "budget"
+        resumed = await world.train(asked(optimizer=optimizer | {"max_cost_usd": 10}), "parts")
+    assert resumed["prompts"] == whole["prompts"]
+    assert resumed["validation_score"] == whole["validation_score"]
+    query = "SELECT id, prompts, decision FROM candidates WHERE run_id = :run ORDER BY id"
+    assert world.rows(query, run="parts") == world.rows(query, run="whole")
+    # What was in flight when the budget ended is asked again, and nothing else.
+    calls = [run["model_calls"] for run in (whole, resumed)]
+    assert calls[0] <= calls[1] <= calls[0] + 8
