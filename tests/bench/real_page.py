@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from tests.bench.real_tasks import TASKS, TEST, TRAIN, VALIDATION
 
@@ -146,22 +147,25 @@ def _draw(scores: Scores, tasks: tuple[str, ...], budgets: tuple[int, ...], path
     figure, axes = plt.subplots(
         1, len(tasks), figsize=(3.2 * len(tasks), 3.2), sharey=True, squeeze=False
     )
+    strategies, lines = tuple(dict.fromkeys(key[0] for key in scores)), dict[str, Any]()
     for axis, task in zip(axes[0], tasks, strict=True):
         start = seeds_of(scores, MINE, task, 0)
-        for strategy in dict.fromkeys(key[0] for key in scores):
+        for number, strategy in enumerate(strategies):
             held = {budget: seeds_of(scores, strategy, task, budget) for budget in budgets}
             points = [(budget, fmean(one.values())) for budget, one in held.items() if one]
             if points:
                 xs, ys = zip(*points, strict=True)
                 width = 2.5 if strategy == MINE else 1.2
-                axis.plot(xs, ys, marker="o", linewidth=width, label=strategy)
+                colour = f"C{number}"
+                lines[strategy] = axis.plot(xs, ys, colour, marker="o", linewidth=width)[0]
         if start:
-            axis.axhline(fmean(start.values()), color="grey", linestyle=":", label="none shown")
+            mean = fmean(start.values())
+            lines["none shown"] = axis.axhline(mean, color="grey", linestyle=":")
         axis.set_title(task, fontsize=9)
         axis.set_xlabel("model calls", fontsize=8)
         axis.set_ylim(-0.02, 1.02)
         axis.set_xticks(budgets)
     axes[0][0].set_ylabel("test score", fontsize=8)
-    axes[0][-1].legend(fontsize=7)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    figure.legend(lines.values(), lines.keys(), loc="lower center", ncol=len(lines), fontsize=8)
     figure.savefig(path, dpi=110)
