@@ -47,7 +47,8 @@ def test_few_shot_makes_a_real_model_better_on_cases_that_it_never_saw(
     assert done.returncode == 0, done.stdout + done.stderr
     result = done.json()
     assert result["simulated"] is False
-    assert 1 <= len(result["prompts"]["system"]["demos"]) <= 4
+    learned = result["best_checkpoint"]["runnable_config"]["prompts"]["system"]
+    assert 1 <= len(learned["demos"]) <= 4
     assert result["improvement"]["mean"] > 0.1
     assert result["improvement"]["low"] > 0
     assert result["demonstrations"]["tokens_per_call"] > 10

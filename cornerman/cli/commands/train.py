@@ -217,8 +217,10 @@ def _say_start(out: Out, parameters: TrainParameters, cases: int, settings: Sett
 
 
 def training_document(result: dict[str, Any]) -> dict[str, Any]:
-    """What `train --json` prints."""
-    return {name: result.get(name) for name in _DOCUMENT}
+    """What `train --json` prints; `demonstrations` where the best prompts have some."""
+    shown = {name: result.get(name) for name in _DOCUMENT}
+    demos = result.get("demonstrations")
+    return shown if demos is None else shown | {"demonstrations": demos}
 
 
 def _finish(out: Out, result: dict[str, Any]) -> int:
